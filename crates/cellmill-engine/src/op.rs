@@ -1,0 +1,1 @@
+//! The op: a lazy step on one block, printable data.

@@ -1,0 +1,11 @@
+//! Graphs over points: neighbours, fuzzy sets, communities, layouts.
+//!
+//! This crate knows points and sparse graphs in memory, and nothing of cells, files or Python.
+//! Its SIMD kernels live in `kernel`, the only place of unsafe code in this crate. No result
+//! depends on the number of threads.
+
+pub mod graph;
+pub mod points;
+
+pub use graph::{KnnGraph, WeightedGraph};
+pub use points::Points;
