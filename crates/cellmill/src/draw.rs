@@ -1,0 +1,1 @@
+//! Pictures: scatter plots of millions of cells, as PNG and SVG.
