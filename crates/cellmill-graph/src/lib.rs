@@ -4,8 +4,12 @@
 //! Its SIMD kernels live in `kernel`, the only place of unsafe code in this crate. No result
 //! depends on the number of threads.
 
+pub mod fuzzy;
 pub mod graph;
+pub mod knn;
 pub mod points;
 
+pub use fuzzy::fuzzy_simplicial_set;
 pub use graph::{KnnGraph, WeightedGraph};
+pub use knn::{KnnParams, Method, Metric, knn};
 pub use points::Points;

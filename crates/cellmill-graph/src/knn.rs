@@ -1,0 +1,111 @@
+//! The k nearest neighbours of every point (`scanpy.pp.neighbors`, its search).
+//!
+//! Small data is searched exactly, as scanpy does. Large data goes through overlapping cells:
+//! [`plan`] orders the points and says who meets whom, [`cell`] compares the points of one cell
+//! with each other, [`merge`] joins what cells found, [`pull`] asks neighbours for their
+//! neighbours, and [`finish`] sorts and puts the points back in the caller's order. Each stage
+//! is a function of plain data, so that cells can be tasks of a cluster.
+
+mod exact;
+#[cfg(test)]
+pub(crate) mod sample;
+
+use crate::{KnnGraph, Points};
+use cellmill_engine::{Context, Error, Event, Result};
+use serde::{Deserialize, Serialize};
+
+/// How far apart two points are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// The length of the difference.
+    Euclidean,
+    /// 1 − cos of the angle, in [0, 2]. A point of zeros is at distance 1 from every other
+    /// point, as in scikit-learn's `cosine_distances`.
+    Cosine,
+}
+
+/// Whether to look at all pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Exact where scanpy is exact: fewer than 8,192 points, or 4,096 for other metrics than
+    /// euclidean. Approximate above.
+    Auto,
+    /// All pairs, in f64.
+    Exact,
+    /// Overlapping cells, in f32.
+    Approximate,
+}
+
+/// What is asked of [`knn`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnnParams {
+    /// scanpy's `n_neighbors`: the point itself counts, so `n_neighbors - 1` are found. More
+    /// than there are points becomes `1 + n / 2`, with a warning.
+    pub n_neighbors: usize,
+    /// The distance.
+    pub metric: Metric,
+    /// Exact or approximate.
+    pub method: Method,
+    /// Seed of the approximate search (scanpy's `random_state`).
+    pub seed: u64,
+}
+
+impl Default for KnnParams {
+    /// scanpy's defaults: 15 neighbours, euclidean, seed 0.
+    fn default() -> Self {
+        Self {
+            n_neighbors: 15,
+            metric: Metric::Euclidean,
+            method: Method::Auto,
+            seed: 0,
+        }
+    }
+}
+
+/// Finds the nearest neighbours of every point, the point itself left out.
+///
+/// The result does not depend on the number of threads. Exact search orders neighbours by (f64
+/// distance, index); where scikit-learn meets ties its order is arbitrary.
+///
+/// # Errors
+/// [`Error::Parameter`] when fewer than one neighbour is left to find, [`Error::Budget`] when
+/// the graph does not fit, [`Error::Cancelled`].
+///
+/// ```
+/// use cellmill_engine::Context;
+/// use cellmill_graph::{KnnParams, Points, knn};
+///
+/// let line = [0.0, 1.0, 3.0, 7.0];
+/// let params = KnnParams { n_neighbors: 2, ..KnnParams::default() };
+/// let graph = knn(&Context::quiet(1)?, Points::new(&line, 4, 1)?, &params)?;
+/// assert_eq!(graph.indices, [1, 0, 1, 2]);
+/// assert_eq!(graph.distances, [1.0, 1.0, 2.0, 4.0]);
+/// # Ok::<(), cellmill_engine::Error>(())
+/// ```
+pub fn knn(ctx: &Context, points: Points, params: &KnnParams) -> Result<KnnGraph> {
+    let k = neighbours_to_find(ctx, points.n(), params.n_neighbors)?;
+    exact::search(ctx, points, k, params.metric)
+}
+
+/// scanpy's rule for `n_neighbors`, without the point itself.
+fn neighbours_to_find(ctx: &Context, n: usize, n_neighbors: usize) -> Result<usize> {
+    let mut wanted = n_neighbors;
+    if wanted > n {
+        wanted = 1 + n / 2;
+        ctx.emit(Event::Warning {
+            text: format!(
+                "n_neighbors = {n_neighbors} is more than the {n} points there are; \
+                 n_neighbors = {wanted} is used"
+            ),
+        });
+    }
+    if wanted < 2 {
+        return Err(Error::Parameter(format!(
+            "n_neighbors = {wanted} with {n} points leaves no neighbour to find, since \
+             n_neighbors counts the point itself; at least 2 points and n_neighbors >= 2 are needed"
+        )));
+    }
+    Ok(wanted - 1)
+}
