@@ -3,6 +3,18 @@
 //! Readers never panic on any bytes, an input file is never written to, an output appears whole
 //! or not at all.
 
+pub mod anndata;
+pub mod csr;
 pub mod elem;
+mod elem_read;
+pub mod error;
+pub mod matrix;
+pub mod open;
+mod store;
 
+pub use anndata::H5ad;
+pub use csr::{CsrSource, Repairs, SourceSpec};
 pub use elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, SparseMatrix};
+pub use error::{Error, Result};
+pub use matrix::{MatrixInfo, ReadPath};
+pub use open::FileIdentity;

@@ -1,0 +1,320 @@
+//! A CSR matrix of a file as a [`Source`] of row blocks.
+//!
+//! The HDF5 library takes one lock and inflates on one thread, so bulk data does not go through
+//! it: the chunk table is read once, and every reader then fetches compressed chunks with `pread`
+//! and inflates them itself, on as many threads as there are readers.
+
+mod array;
+mod decode;
+mod lzf;
+mod pipeline;
+mod reader;
+mod spec;
+mod stream;
+mod values;
+
+pub(crate) use array::RawArray;
+pub use spec::SourceSpec;
+
+use crate::error::{Error, Result};
+use crate::open::Opened;
+use crate::store::hdf5::Dtype;
+use array::Cursor;
+use cellmill_engine::{BlockReader, Grid, Source};
+use reader::Reader;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What had to be put right while blocks were read. Each block counts once, however often it is
+/// read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Repairs {
+    /// Rows whose column numbers did not increase, and were sorted.
+    pub rows_sorted: u64,
+    /// Entries that stood twice at one place, and were added to the first.
+    pub duplicates_summed: u64,
+}
+
+/// A CSR matrix in a file.
+///
+/// Values: f32 where the file holds f32, f16, booleans or integers of up to 16 bits; f64 where it
+/// holds f64. For wider integers each block decides for itself: f32 if every value is below 2^24
+/// in size, else f64. That depends on the grid and the data alone, so it is the same in every
+/// read, and an ordinary count matrix stays at 4 bytes a value even where one block has a huge
+/// count.
+///
+/// Rows whose columns are not sorted are sorted, entries at the same place are added up (as scipy
+/// does), explicit zeros are kept; [`CsrSource::repairs`] counts. `nnz` is what the file stores,
+/// before duplicates are added up.
+pub struct CsrSource {
+    file: Arc<Opened>,
+    address: String,
+    n_cols: u32,
+    indptr: Vec<u64>,
+    indices: RawArray,
+    data: RawArray,
+    grid: Grid,
+    block_rows: Option<u64>,
+    table_hash: u64,
+    bytes_read: AtomicU64,
+    repairs: Mutex<BTreeMap<usize, Repairs>>,
+}
+
+impl CsrSource {
+    /// Opens the matrix at `address`: reads `indptr` and the chunk tables, and checks them.
+    pub(crate) fn open(file: &Arc<Opened>, address: &str) -> Result<Self> {
+        let address = address.trim_matches('/');
+        let shape = sparse_shape(file, address, "csr")?;
+        let Ok(n_cols) = u32::try_from(shape[1]) else {
+            return Err(Error::Unsupported {
+                path: file.path.clone(),
+                element: address.into(),
+                what: format!("it has {} columns, more than {}", shape[1], u32::MAX),
+                instead: "split it".into(),
+            });
+        };
+        let indptr = RawArray::open(file, &format!("{address}/indptr"))?;
+        let indices = RawArray::open(file, &format!("{address}/indices"))?;
+        let data = RawArray::open(file, &format!("{address}/data"))?;
+        for (array, element) in [(&indptr, "indptr"), (&indices, "indices")] {
+            if !matches!(array.dtype, Dtype::Int { .. }) {
+                return Err(file.malformed(
+                    &format!("{address}/{element}"),
+                    format!("integers were expected and it holds {}", array.dtype),
+                ));
+            }
+        }
+        let hash = [&indptr, &indices, &data]
+            .iter()
+            .fold(shape[0] ^ shape[1] << 1, |h, a| a.hash(h));
+        let bytes_read = AtomicU64::new(0);
+        let indptr = read_indptr(file, &indptr, shape[0], &bytes_read)?;
+        let nnz = indptr.last().copied().unwrap_or(0);
+        for (array, element) in [(&indices, "indices"), (&data, "data")] {
+            if array.len != nnz {
+                return Err(file.malformed(
+                    &format!("{address}/{element}"),
+                    format!("it has {} entries and indptr ends at {nnz}", array.len),
+                ));
+            }
+        }
+        let grid = Grid::from_indptr(&indptr);
+        Ok(Self {
+            file: file.clone(),
+            address: address.into(),
+            n_cols,
+            indptr,
+            indices,
+            data,
+            grid,
+            block_rows: None,
+            table_hash: hash,
+            bytes_read,
+            repairs: Mutex::new(BTreeMap::new()),
+        })
+    }
+
+    /// The same matrix in blocks of `block_rows` rows, whatever they hold: for tests, and where
+    /// an executor prescribes the blocks.
+    pub fn with_grid_rows(mut self, block_rows: u64) -> Self {
+        self.grid = Grid::regular(self.grid.n_rows(), block_rows);
+        self.block_rows = Some(block_rows);
+        self
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> [u64; 2] {
+        [self.grid.n_rows(), self.n_cols.into()]
+    }
+
+    /// The element's address, such as `raw/X`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The starts of the rows, one more than there are rows.
+    pub fn indptr(&self) -> &[u64] {
+        &self.indptr
+    }
+
+    /// Heap bytes that the source holds while it is open: row starts and chunk tables. They grow
+    /// with the number of cells and of chunks.
+    pub fn resident_bytes(&self) -> u64 {
+        (self.indptr.capacity() * 8) as u64 + self.indices.table_bytes() + self.data.table_bytes()
+    }
+
+    /// What had to be put right in the blocks that were read so far.
+    pub fn repairs(&self) -> Repairs {
+        let all = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().fold(Repairs::default(), |sum, r| Repairs {
+            rows_sorted: sum.rows_sorted + r.rows_sorted,
+            duplicates_summed: sum.duplicates_summed + r.duplicates_summed,
+        })
+    }
+
+    fn entries(&self, blocks: &Range<usize>) -> Range<u64> {
+        if blocks.is_empty() || blocks.end > self.grid.n_blocks() {
+            return 0..0;
+        }
+        let first = self.grid.block(blocks.start).start as usize;
+        let end = self.grid.block(blocks.end - 1).end as usize;
+        self.indptr[first]..self.indptr[end]
+    }
+}
+
+impl Source for CsrSource {
+    fn n_cols(&self) -> u32 {
+        self.n_cols
+    }
+
+    fn nnz(&self) -> Option<u64> {
+        self.indptr.last().copied()
+    }
+
+    fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    fn open(&self, blocks: Range<usize>) -> cellmill_engine::Result<Box<dyn BlockReader + '_>> {
+        Ok(Box::new(Reader::new(self, blocks)))
+    }
+
+    fn prefetch(&self, blocks: Range<usize>) {
+        let entries = self.entries(&blocks);
+        for array in [&self.indices, &self.data] {
+            for range in array.byte_ranges(entries.clone()) {
+                advise(&self.file.data, range);
+            }
+        }
+    }
+
+    fn reader_bytes(&self) -> u64 {
+        // A reader holds one chunk of each array and the block that it fills.
+        let (mut entries, mut rows) = (0, 0);
+        for b in 0..self.grid.n_blocks() {
+            let block = self.grid.block(b);
+            entries =
+                entries.max(self.indptr[block.end as usize] - self.indptr[block.start as usize]);
+            rows = rows.max(block.end - block.start);
+        }
+        let value = match self.data.dtype {
+            Dtype::Float { size: 8, .. } | Dtype::Int { size: 4 | 8, .. } => 8,
+            _ => 4,
+        };
+        self.indices.cursor_bytes()
+            + self.data.cursor_bytes()
+            + entries * (4 + value)
+            + (rows + 1) * 8
+            + (1 << 16)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    fn describe(&self) -> String {
+        format!(
+            "{} {} ({} x {}, {} entries, {})",
+            self.file.path.display(),
+            self.address,
+            self.grid.n_rows(),
+            self.n_cols,
+            self.data.len,
+            self.data.dtype
+        )
+    }
+}
+
+/// The shape of the sparse matrix at `address`, which has to be of this format.
+pub(crate) fn sparse_shape(file: &Opened, address: &str, format: &str) -> Result<[u64; 2]> {
+    let object = file.object(address)?;
+    let found = crate::matrix::encoding_of(file, address, &object)?;
+    if found != format {
+        let convert = "convert it in Python with adata.X = scipy.sparse.csr_matrix(adata.X) and \
+                       adata.write_h5ad(…)";
+        let what = match found.as_str() {
+            "csc" => "it is compressed along columns (CSC), which comes with a later version",
+            "dense" => "it is dense, which comes with a later version",
+            _ => "it is not a matrix that this version reads",
+        };
+        return Err(Error::Unsupported {
+            path: file.path.clone(),
+            element: address.into(),
+            what: what.into(),
+            instead: convert.into(),
+        });
+    }
+    crate::matrix::shape_attribute(file, address, &object)
+}
+
+fn read_indptr(
+    file: &Opened,
+    array: &RawArray,
+    n_rows: u64,
+    bytes_read: &AtomicU64,
+) -> Result<Vec<u64>> {
+    if n_rows.checked_add(1) != Some(array.len) {
+        return Err(file.malformed(
+            &array.address,
+            format!(
+                "the matrix has {n_rows} rows, so {} entries were expected and it has {}",
+                n_rows + 1,
+                array.len
+            ),
+        ));
+    }
+    let mut indptr: Vec<u64> = Vec::new();
+    let n = usize::try_from(array.len).unwrap_or(usize::MAX);
+    indptr.try_reserve_exact(n).map_err(|_| {
+        file.malformed(
+            &array.address,
+            format!("{n} row starts do not fit in memory"),
+        )
+    })?;
+    Cursor::new(array, array.len, bytes_read).read(0..array.len, |piece, _| {
+        values::extend_u64(&array.dtype, piece, &mut indptr);
+        Ok(())
+    })?;
+    let bad = |row: usize, what: String| Error::Malformed {
+        path: file.path.clone(),
+        element: array.address.clone(),
+        rows: Some(row as u64..row as u64 + 1),
+        what,
+    };
+    if indptr[0] != 0 {
+        return Err(bad(
+            0,
+            format!("the first entry should be 0 and is {}", indptr[0] as i64),
+        ));
+    }
+    if let Some(row) = indptr.windows(2).position(|w| w[1] < w[0]) {
+        return Err(bad(
+            row,
+            format!(
+                "row starts should never decrease, and entry {} is {} after {}",
+                row + 1,
+                indptr[row + 1] as i64,
+                indptr[row]
+            ),
+        ));
+    }
+    if indptr[n - 1] > i64::MAX as u64 {
+        return Err(bad(
+            n - 2,
+            format!("it ends at {}, which is negative", indptr[n - 1] as i64),
+        ));
+    }
+    Ok(indptr)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn advise(file: &std::fs::File, range: Range<u64>) {
+    let length = std::num::NonZeroU64::new(range.end - range.start);
+    // Advice may be refused; nothing depends on it.
+    let _ = rustix::fs::fadvise(file, range.start, length, rustix::fs::Advice::WillNeed);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn advise(_file: &std::fs::File, _range: Range<u64>) {}

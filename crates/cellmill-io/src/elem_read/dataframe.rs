@@ -1,0 +1,149 @@
+//! Dataframes of versions 0.1.0 and 0.2.0.
+
+use super::{column, join, legacy, plain};
+use crate::elem::{Column, DataFrame};
+use crate::error::{Error, Result};
+use crate::open::Opened;
+use crate::store::hdf5::values;
+use crate::store::hdf5::{Kind, Object};
+
+/// Reads a dataframe, or some of its columns in the order asked for.
+pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> Result<DataFrame> {
+    let address = address.trim_matches('/');
+    let object = file.object(address)?;
+    if object.kind() == Kind::Dataset {
+        let frame = legacy::read(file, address, object)?;
+        return select(file, address, frame, wanted);
+    }
+    let (index_name, order) = head(file, address, &object)?;
+    let index_address = join(address, &index_name);
+    let index = match column::read(file, &index_address, file.object(&index_address)?, None)? {
+        Column::Plain(values) | Column::Nullable { values, .. } => plain::strings(values),
+        Column::Categorical(c) => {
+            let labels = plain::strings(c.categories);
+            c.codes
+                .iter()
+                .map(|&code| labels.get(code as usize).cloned().unwrap_or_default())
+                .collect()
+        }
+    };
+    let names = match wanted {
+        Some(names) => names.to_vec(),
+        None => order.clone(),
+    };
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        if wanted.is_some() && !order.contains(&name) {
+            return Err(no_column(file, address, &name, &order));
+        }
+        let inner = join(address, &name);
+        let legacy_categories = format!("{address}/__categories/{name}");
+        let has = file.find(&legacy_categories)?.is_some();
+        let found = file.object(&inner)?;
+        let column = column::read(file, &inner, found, has.then_some(&*legacy_categories))?;
+        let n = len(&column);
+        if n != index.len() {
+            return Err(file.malformed(
+                &inner,
+                format!("it has {n} rows and the index has {}", index.len()),
+            ));
+        }
+        columns.push((name, column));
+    }
+    Ok(DataFrame {
+        index_name,
+        index,
+        columns,
+    })
+}
+
+fn len(column: &Column) -> usize {
+    match column {
+        Column::Plain(values) => values.len(),
+        Column::Categorical(c) => c.codes.len(),
+        Column::Nullable { mask, .. } => mask.len(),
+    }
+}
+
+fn select(
+    file: &Opened,
+    address: &str,
+    mut frame: DataFrame,
+    wanted: Option<&[String]>,
+) -> Result<DataFrame> {
+    let Some(wanted) = wanted else {
+        return Ok(frame);
+    };
+    let all = std::mem::take(&mut frame.columns);
+    for name in wanted {
+        match all.iter().find(|(label, _)| label == name) {
+            Some(column) => frame.columns.push(column.clone()),
+            None => {
+                let order: Vec<String> = all.iter().map(|(label, _)| label.clone()).collect();
+                return Err(no_column(file, address, name, &order));
+            }
+        }
+    }
+    Ok(frame)
+}
+
+fn no_column(file: &Opened, address: &str, name: &str, order: &[String]) -> Error {
+    Error::MissingElement {
+        path: file.path.clone(),
+        element: join(address, name),
+        instead: if order.is_empty() {
+            format!("{address} has no columns")
+        } else {
+            format!("the columns of {address} are {}", order.join(", "))
+        },
+    }
+}
+
+/// The name of the index and the columns in order.
+fn head(file: &Opened, address: &str, object: &Object) -> Result<(String, Vec<String>)> {
+    let fault = |fault| file.fault(address, fault);
+    let index = match object.text("_index").map_err(fault)? {
+        Some(name) => name,
+        None => ["_index", "index"]
+            .into_iter()
+            .find(|name| matches!(file.find(&join(address, name)), Ok(Some(_))))
+            .ok_or_else(|| file.malformed(address, "the attribute _index is missing"))?
+            .to_owned(),
+    };
+    let order = match object.attribute("column-order").map_err(fault)? {
+        // Without columns, some writers leave an array of another type or of no value.
+        Some(place) => match place.extent().map_err(fault)?.len() {
+            Some(0) => Vec::new(),
+            _ => values::texts(&place).map_err(fault)?,
+        },
+        None => object
+            .names()
+            .map_err(fault)?
+            .into_iter()
+            .filter(|name| *name != index && name != "__categories")
+            .collect(),
+    };
+    Ok((index, order))
+}
+
+/// The columns, in order.
+pub(crate) fn columns(file: &Opened, address: &str) -> Result<Vec<String>> {
+    let address = address.trim_matches('/');
+    let object = file.object(address)?;
+    if object.kind() == Kind::Dataset {
+        let frame = legacy::read(file, address, object)?;
+        return Ok(frame.columns.into_iter().map(|(name, _)| name).collect());
+    }
+    head(file, address, &object).map(|(_, order)| order)
+}
+
+/// Rows and columns.
+pub(crate) fn shape(file: &Opened, address: &str) -> Result<Vec<u64>> {
+    let object = file.object(address)?;
+    let (index, order) = head(file, address, &object)?;
+    let rows = super::shape_of(file, &join(address, &index))?
+        .first()
+        .copied()
+        .unwrap_or(0);
+    Ok(vec![rows, order.len() as u64])
+}

@@ -1,0 +1,3 @@
+//! Where elements lie: HDF5 files.
+
+pub(crate) mod hdf5;
