@@ -49,6 +49,9 @@ pub enum Error {
         /// The system's own error.
         source: std::io::Error,
     },
+    /// A mistake in this program, not in the data.
+    #[error("a bug in cellmill, please report it: {0}")]
+    Bug(String),
     /// A source's or a sink's own error.
     #[error(transparent)]
     Outside(Box<dyn std::error::Error + Send + Sync>),
@@ -74,7 +77,11 @@ pub fn human_bytes(bytes: u64) -> String {
     let mut value = bytes as f64 / 1000.0;
     for unit in ["kB", "MB", "GB"] {
         if value < 999.5 {
-            return if value < 10.0 { format!("{value:.2} {unit}") } else { format!("{value:.1} {unit}") };
+            return if value < 10.0 {
+                format!("{value:.2} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1000.0;
     }

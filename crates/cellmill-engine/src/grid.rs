@@ -1,5 +1,6 @@
 //! The grid: where blocks and spans begin. Set by the data alone.
 
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -34,7 +35,9 @@ impl Grid {
         while start < n_rows {
             let limit = indptr[start] + BLOCK_ENTRIES;
             let by_entries = indptr.partition_point(|&p| p <= limit) - 1;
-            let end = by_entries.clamp(start + 1, start.saturating_add(BLOCK_ROWS as usize)).min(n_rows);
+            let end = by_entries
+                .clamp(start + 1, start.saturating_add(BLOCK_ROWS as usize))
+                .min(n_rows);
             rows.push(end as u64);
             start = end;
         }
@@ -47,6 +50,70 @@ impl Grid {
         let mut rows: Vec<u64> = (0..n_rows.div_ceil(step)).map(|b| b * step).collect();
         rows.push(n_rows);
         Self::with_rows(rows)
+    }
+
+    /// A grid whose blocks begin at `rows` (the last number is the number of rows): chunks that
+    /// someone else cut. Blocks may be empty.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `rows` starts at 0 and never decreases.
+    pub fn from_blocks(rows: Vec<u64>) -> Result<Self> {
+        Self::check_rows(&rows)?;
+        Ok(Self::with_rows(rows))
+    }
+
+    /// This grid with other numbers of rows in the same blocks and spans (after a selection of
+    /// cells).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless there is one number for each block.
+    pub fn resized(&self, block_rows: &[u64]) -> Result<Self> {
+        if block_rows.len() != self.n_blocks() {
+            return Err(Error::Parameter(format!(
+                "{} blocks were given for a grid of {}",
+                block_rows.len(),
+                self.n_blocks()
+            )));
+        }
+        let mut rows = vec![0];
+        let mut end = 0;
+        for n in block_rows {
+            end += n;
+            rows.push(end);
+        }
+        Ok(Self {
+            rows,
+            span_blocks: self.span_blocks,
+        })
+    }
+
+    fn check_rows(rows: &[u64]) -> Result<()> {
+        if rows.first() != Some(&0) || rows.windows(2).any(|w| w[0] > w[1]) {
+            return Err(Error::Parameter(
+                "the blocks of a grid must start at row 0 and never go back".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks a grid that came from outside.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when it is no grid of `n_rows` rows.
+    pub fn check(&self, n_rows: u64) -> Result<()> {
+        Self::check_rows(&self.rows)?;
+        if self.span_blocks == 0 {
+            return Err(Error::Parameter(
+                "a span of a grid must hold a block".to_owned(),
+            ));
+        }
+        if self.n_rows() != n_rows {
+            return Err(Error::Parameter(format!(
+                "the grid is for {} rows and the matrix has {n_rows}; the file changed after the plan was made",
+                self.n_rows()
+            )));
+        }
+        Ok(())
     }
 
     fn with_rows(rows: Vec<u64>) -> Self {
@@ -70,6 +137,11 @@ impl Grid {
         self.n_blocks().div_ceil(self.span_blocks)
     }
 
+    /// Blocks to a span (the last span may have fewer).
+    pub fn span_blocks(&self) -> usize {
+        self.span_blocks
+    }
+
     /// The rows of block `i`.
     pub fn block(&self, i: usize) -> Range<u64> {
         self.rows[i]..self.rows[i + 1]
@@ -85,5 +157,46 @@ impl Grid {
     pub fn span_rows(&self, i: usize) -> Range<u64> {
         let blocks = self.span(i);
         self.rows[blocks.start]..self.rows[blocks.end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_close_at_entries_or_rows() {
+        let heavy: Vec<u64> = (0..=10).map(|i| i * (BLOCK_ENTRIES / 2)).collect();
+        let grid = Grid::from_indptr(&heavy);
+        assert!((0..5).all(|b| grid.block(b) == (b as u64 * 2..b as u64 * 2 + 2)));
+        let light: Vec<u64> = (0..=150_000).collect();
+        let grid = Grid::from_indptr(&light);
+        assert_eq!((grid.n_blocks(), grid.block(2)), (3, 131_072..150_000));
+        let huge = [0, BLOCK_ENTRIES * 3, BLOCK_ENTRIES * 3 + 1];
+        assert_eq!(Grid::from_indptr(&huge).block(0), 0..1);
+    }
+
+    #[test]
+    fn spans_cover_all_blocks_once() {
+        for n_blocks in [0u64, 1, 127, 128, 129, 1000, 8192, 9000] {
+            let grid = Grid::regular(n_blocks * 7, 7);
+            assert_eq!(grid.n_blocks() as u64, n_blocks);
+            let mut next = 0;
+            for span in 0..grid.n_spans() {
+                assert_eq!(grid.span(span).start, next);
+                assert!((1..=SPAN_BLOCKS).contains(&grid.span(span).len()));
+                next = grid.span(span).end;
+            }
+            assert_eq!(next as u64, n_blocks);
+        }
+    }
+
+    #[test]
+    fn grids_from_outside_are_checked() {
+        assert!(Grid::from_blocks(vec![0, 3, 2]).is_err());
+        assert!(Grid::from_blocks(vec![]).is_err());
+        let grid = Grid::from_blocks(vec![0, 3, 3, 9]).unwrap();
+        assert!(grid.check(9).is_ok() && grid.check(8).is_err());
+        assert_eq!(grid.resized(&[1, 0, 2]).unwrap().n_rows(), 3);
     }
 }

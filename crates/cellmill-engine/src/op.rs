@@ -1,1 +1,111 @@
 //! The op: a lazy step on one block, printable data.
+
+mod cell_set;
+mod expm1;
+mod log1p;
+mod pipeline;
+mod row_sum;
+
+pub use cell_set::CellSet;
+pub use expm1::{exp_m1, exp_m1_in_place};
+pub use log1p::{ln_1p, ln_1p_in_place};
+pub use pipeline::{Pipeline, Scratch};
+pub use row_sum::{row_sum, row_sum_f32, row_sum_f64};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A step on one block: it edits the rows that it is lent and knows neither file nor thread.
+///
+/// Every op works on each row by itself, so it commutes with any grid. Parameters found by a
+/// reduction are plain data here. Arithmetic is f64; [`Op::RoundF32`] rounds once, where values
+/// leave the engine or are kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// Divides each row by `total / target_sum`; a row whose total is 0 stays as it is
+    /// (scanpy.pp.normalize_total).
+    NormalizeTotal {
+        /// The total of every row afterwards.
+        target_sum: f64,
+    },
+    /// `ln(1 + x)`, divided by `ln(base)` where a base is given (scanpy.pp.log1p). An error where
+    /// a value is -1 or less.
+    Log1p {
+        /// Base of the logarithm; natural when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<f64>,
+    },
+    /// Undoes [`Op::Log1p`]: `exp(x ln(base)) - 1`.
+    Expm1 {
+        /// Base of the logarithm that is undone; natural when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        base: Option<f64>,
+    },
+    /// Divides each row by its factor (scanpy's `norm_factor`); rows whose factor is 0 stay as
+    /// they are.
+    ScaleRows {
+        /// One factor for each row of the source (before any selection of cells).
+        factors: Vec<f64>,
+    },
+    /// Keeps these columns and numbers them from 0.
+    SelectGenes {
+        /// Columns to keep, strictly increasing.
+        genes: Vec<u32>,
+    },
+    /// Keeps these rows. The grid does not move: a block keeps its place and has fewer rows.
+    SelectCells {
+        /// Rows to keep, as rows of the source.
+        cells: CellSet,
+    },
+    /// Rounds values to f32.
+    RoundF32,
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NormalizeTotal { target_sum } => {
+                write!(f, "normalize_total(target_sum={target_sum})")
+            }
+            Self::Log1p { base: None } => write!(f, "log1p"),
+            Self::Log1p { base: Some(base) } => write!(f, "log1p(base={base})"),
+            Self::Expm1 { base: None } => write!(f, "expm1"),
+            Self::Expm1 { base: Some(base) } => write!(f, "expm1(base={base})"),
+            Self::ScaleRows { factors } => write!(f, "scale_rows({} factors)", factors.len()),
+            Self::SelectGenes { genes } => write!(f, "select_genes({} genes)", genes.len()),
+            Self::SelectCells { cells } => write!(f, "select_cells({} cells)", cells.len()),
+            Self::RoundF32 => write!(f, "round_f32"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ops_print_and_travel() {
+        let ops = vec![
+            Op::NormalizeTotal { target_sum: 1e4 },
+            Op::Log1p { base: Some(2.0) },
+            Op::Log1p { base: None },
+            Op::SelectGenes { genes: vec![1, 5] },
+            Op::SelectCells {
+                cells: CellSet::from_mask(&[true, false, true]),
+            },
+            Op::ScaleRows {
+                factors: vec![0.1, 1.0 / 3.0, 7e-300],
+            },
+            Op::RoundF32,
+        ];
+        let text: Vec<String> = ops.iter().map(Op::to_string).collect();
+        assert_eq!(
+            text.join(" > "),
+            "normalize_total(target_sum=10000) > log1p(base=2) > log1p > select_genes(2 genes) > \
+             select_cells(2 cells) > scale_rows(3 factors) > round_f32"
+        );
+        let json = serde_json::to_string(&ops).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Op>>(&json).unwrap(), ops);
+    }
+}

@@ -1,5 +1,18 @@
 //! The reduction: a mergeable summary of blocks.
 
+mod cell_totals;
+mod count_check;
+mod gene_moments;
+mod gram;
+mod tuple;
+mod via;
+
+pub use cell_totals::{CellTotals, Totals};
+pub use count_check::{BadCount, CountCheck, CountReport};
+pub use gene_moments::{GeneMoments, Moments};
+pub use gram::{Gram, GramMatrix};
+pub use via::{Via, ViaState};
+
 use crate::{Block, Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -24,6 +37,16 @@ pub trait Reduce: Send + Sync {
     /// When the data does not allow the summary (a negative count, say), with its address.
     fn fold(&self, state: &mut Self::State, block: &Block) -> Result<()>;
 
+    /// Called once after the last block of a span, so that a state can put away what it held
+    /// back to work on many blocks at once.
+    ///
+    /// # Errors
+    /// As [`Reduce::fold`].
+    fn close(&self, state: &mut Self::State) -> Result<()> {
+        let _ = state;
+        Ok(())
+    }
+
     /// Joins the states of two neighbouring runs of spans; `left` holds the earlier rows.
     ///
     /// # Errors
@@ -36,7 +59,8 @@ pub trait Reduce: Send + Sync {
     /// When the data as a whole does not allow the result.
     fn finish(&self, state: Self::State) -> Result<Self::Output>;
 
-    /// Upper bound of the heap bytes of a state that has seen `rows` rows.
+    /// Upper bound of the heap bytes of a state that has seen `rows` rows: a constant, plus a
+    /// part that grows with the rows.
     fn state_bytes(&self, rows: u64) -> u64;
 
     /// A state in its wire form.
@@ -44,8 +68,10 @@ pub trait Reduce: Send + Sync {
     /// # Errors
     /// When it cannot be serialised.
     fn to_bytes(&self, state: &Self::State) -> Result<Vec<u8>> {
-        postcard::to_stdvec(state)
-            .map_err(|e| Error::Wire { what: "state", reason: e.to_string() })
+        postcard::to_stdvec(state).map_err(|e| Error::Wire {
+            what: "state",
+            reason: e.to_string(),
+        })
     }
 
     /// A state from its wire form.
@@ -53,7 +79,9 @@ pub trait Reduce: Send + Sync {
     /// # Errors
     /// When the bytes are not such a state.
     fn from_bytes(&self, bytes: &[u8]) -> Result<Self::State> {
-        postcard::from_bytes(bytes)
-            .map_err(|e| Error::Wire { what: "state", reason: e.to_string() })
+        postcard::from_bytes(bytes).map_err(|e| Error::Wire {
+            what: "state",
+            reason: e.to_string(),
+        })
     }
 }

@@ -1,9 +1,19 @@
 //! The executor. Only this module owns threads; others borrow its pool and its cancel flag.
 
+mod abandon;
 mod budget;
 mod context;
 mod observe;
+mod scratch;
+mod span;
+mod stage;
+mod tree;
 
+pub use abandon::abandonable;
 pub use budget::{Budget, Reservation};
 pub use context::{Cancel, Context};
 pub use observe::{Event, Observer};
+pub use scratch::scratch_file;
+pub use span::{finish, merge, run_span};
+pub use stage::run_stage;
+pub use tree::{Join, merge_tree};

@@ -1,5 +1,10 @@
 //! The sink: takes blocks in order.
 
+mod tuple;
+mod via;
+
+pub use via::Via;
+
 use crate::{Block, Result};
 
 /// Takes the blocks of a stage, span by span, and stores them in row order.

@@ -1,5 +1,9 @@
 //! The source: hands out the blocks of a matrix.
 
+mod mem;
+
+pub use mem::{MemSource, MemValue};
+
 use crate::{Block, Grid, Result};
 use std::ops::Range;
 

@@ -23,7 +23,13 @@ pub struct Budget {
 impl Budget {
     /// A budget of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Self { shared: Arc::new(Shared { limit, used: AtomicU64::new(0), peak: AtomicU64::new(0) }) }
+        Self {
+            shared: Arc::new(Shared {
+                limit,
+                used: AtomicU64::new(0),
+                peak: AtomicU64::new(0),
+            }),
+        }
     }
 
     /// A budget that refuses nothing (tests, callers with their own accounting).
@@ -74,8 +80,13 @@ impl Budget {
                 used.checked_add(bytes).filter(|&sum| sum <= limit)
             })
             .ok()?;
-        self.shared.peak.fetch_max(before + bytes, Ordering::Relaxed);
-        Some(Reservation { budget: self.clone(), bytes })
+        self.shared
+            .peak
+            .fetch_max(before + bytes, Ordering::Relaxed);
+        Some(Reservation {
+            budget: self.clone(),
+            bytes,
+        })
     }
 }
 
@@ -95,6 +106,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.budget.shared.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.budget
+            .shared
+            .used
+            .fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }

@@ -26,7 +26,11 @@ impl Cancel {
     /// # Errors
     /// [`Error::Cancelled`].
     pub fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+        if self.is_cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -46,7 +50,12 @@ impl Context {
     ///
     /// # Errors
     /// [`Error::Io`] when the threads cannot be started.
-    pub fn new(threads: usize, budget: Budget, observer: Arc<dyn Observer>, scratch: PathBuf) -> Result<Self> {
+    pub fn new(
+        threads: usize,
+        budget: Budget,
+        observer: Arc<dyn Observer>,
+        scratch: PathBuf,
+    ) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("cellmill-{i}"))
@@ -55,7 +64,13 @@ impl Context {
                 what: "starting the threads".to_owned(),
                 source: std::io::Error::other(e),
             })?;
-        Ok(Self { pool, cancel: Cancel::default(), budget, observer, scratch })
+        Ok(Self {
+            pool,
+            cancel: Cancel::default(),
+            budget,
+            observer,
+            scratch,
+        })
     }
 
     /// A context for tests and examples: `threads` threads, no limit, nobody watching.
@@ -63,7 +78,12 @@ impl Context {
     /// # Errors
     /// As [`Context::new`].
     pub fn quiet(threads: usize) -> Result<Self> {
-        Self::new(threads, Budget::unlimited(), Arc::new(()), std::env::temp_dir())
+        Self::new(
+            threads,
+            Budget::unlimited(),
+            Arc::new(()),
+            std::env::temp_dir(),
+        )
     }
 
     /// The thread pool; `ctx.pool().install(|| …)` runs rayon code on it.

@@ -1,0 +1,615 @@
+//! A list of ops, compiled: checked once, fused, applied to block after block.
+
+use super::{CellSet, Op, exp_m1_in_place, ln_1p_in_place, row_sum, row_sum_f64};
+use crate::{Block, Error, Result, Values};
+
+/// A column that is not kept.
+const DROPPED: u32 = u32::MAX;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Takes the total of each row as it stands here.
+    Total,
+    /// Keeps the columns whose entry in the map is their new number.
+    Select(Vec<u32>),
+    /// Divides by `total / target`.
+    Divide(f64),
+    ScaleRows(Vec<f64>),
+    /// `ln(base)`, where there is one.
+    Log(Option<f64>),
+    Exp(Option<f64>),
+    Round,
+}
+
+/// A list of ops, compiled for a source.
+///
+/// Selections move as far to the front as they can (a row's total is the only thing that they
+/// must not overtake), so that `[normalize_total, log1p, select_genes]` takes the totals over
+/// all genes, drops what is not selected, and computes on what is left. Entry by entry the
+/// arithmetic is that of the ops in the order given, so the result is equal to the last bit.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    n_cols_in: u32,
+    n_cols_out: u32,
+    cells: Option<CellSet>,
+    /// Source column of each column of the result, where any were dropped.
+    genes: Option<Vec<u32>>,
+    steps: Vec<Step>,
+}
+
+/// Memory that a [`Pipeline`] uses again from block to block.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    rows: Vec<usize>,
+    totals: Vec<f64>,
+    work: Vec<f64>,
+}
+
+impl Pipeline {
+    /// Compiles `ops` for a source of `n_rows` rows and `n_cols` columns.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when a parameter of an op is out of its range or does not fit the
+    /// source.
+    pub fn new(ops: &[Op], n_rows: u64, n_cols: u32) -> Result<Self> {
+        let mut cells: Option<CellSet> = None;
+        let mut genes: Option<Vec<u32>> = None;
+        let mut width = n_cols;
+        let mut steps = Vec::new();
+        for op in ops {
+            match op {
+                Op::NormalizeTotal { target_sum } => {
+                    check_positive(*target_sum, "target_sum of normalize_total")?;
+                    steps.push(Step::Total);
+                    steps.push(Step::Divide(*target_sum));
+                }
+                Op::Log1p { base } => steps.push(Step::Log(ln_base(*base)?)),
+                Op::Expm1 { base } => steps.push(Step::Exp(ln_base(*base)?)),
+                Op::ScaleRows { factors } => {
+                    check_factors(factors, n_rows)?;
+                    steps.push(Step::ScaleRows(factors.clone()));
+                }
+                Op::SelectGenes { genes: selected } => {
+                    let map = gene_map(selected, width)?;
+                    genes = Some(match genes {
+                        None => selected.clone(),
+                        Some(before) => selected.iter().map(|&g| before[g as usize]).collect(),
+                    });
+                    width = selected.len() as u32;
+                    push_select(&mut steps, map);
+                }
+                Op::SelectCells { cells: selected } => {
+                    selected.check(n_rows)?;
+                    cells = Some(match cells {
+                        None => selected.clone(),
+                        Some(before) => before.intersect(selected),
+                    });
+                }
+                Op::RoundF32 => steps.push(Step::Round),
+            }
+        }
+        Ok(Self {
+            n_cols_in: n_cols,
+            n_cols_out: width,
+            cells,
+            genes,
+            steps,
+        })
+    }
+
+    /// The number of columns of the result.
+    pub fn n_cols(&self) -> u32 {
+        self.n_cols_out
+    }
+
+    /// Whether blocks pass unchanged.
+    pub fn is_identity(&self) -> bool {
+        self.cells.is_none() && self.steps.is_empty()
+    }
+
+    /// Upper bound of the heap bytes that applying it to a block needs: the result and the
+    /// scratch.
+    pub fn bytes(&self, block_entries: u64, block_rows: u64) -> u64 {
+        if self.is_identity() {
+            0
+        } else {
+            block_entries
+                .saturating_mul(20)
+                .saturating_add(block_rows.saturating_mul(24))
+        }
+    }
+
+    /// Applies the ops to `block` and leaves the result in `out`, whose memory is used again.
+    ///
+    /// `out.first_row` is the block's, also where a selection of cells dropped that row.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when a value is outside the domain of an op, with its row and column.
+    pub fn apply(&self, block: &Block, scratch: &mut Scratch, out: &mut Block) -> Result<()> {
+        if block.n_cols != self.n_cols_in {
+            return Err(Error::Data(format!(
+                "the block at row {} has {} columns where the ops expect {}",
+                block.first_row, block.n_cols, self.n_cols_in
+            )));
+        }
+        out.first_row = block.first_row;
+        out.n_cols = self.n_cols_out;
+        scratch.rows.clear();
+        match &self.cells {
+            None => scratch.rows.extend(0..block.n_rows()),
+            Some(cells) => {
+                let end = block.first_row + block.n_rows() as u64;
+                scratch.rows.extend(cells.within(block.first_row..end));
+            }
+        }
+        let mut steps = self.steps.as_slice();
+        if let [Step::Total, rest @ ..] = steps {
+            scratch.totals.clear();
+            scratch.totals.extend(
+                scratch
+                    .rows
+                    .iter()
+                    .map(|&r| row_sum(&block.values, block.row(r))),
+            );
+            steps = rest;
+        }
+        let mut map = None;
+        if let [Step::Select(first), rest @ ..] = steps {
+            map = Some(first.as_slice());
+            steps = rest;
+        }
+        if steps.is_empty() {
+            copy_same_type(block, &scratch.rows, map, out);
+            return Ok(());
+        }
+        if let ([Step::Round], Values::F32(_)) = (steps, &block.values) {
+            copy_same_type(block, &scratch.rows, map, out);
+            return Ok(());
+        }
+        match &block.values {
+            Values::F32(v) => copy(block, v, &scratch.rows, map, out, &mut scratch.work, |x| {
+                f64::from(x)
+            }),
+            Values::F64(v) => copy(block, v, &scratch.rows, map, out, &mut scratch.work, |x| x),
+        }
+        let round_last = matches!(steps, [.., Step::Round]);
+        if round_last {
+            steps = &steps[..steps.len() - 1];
+        }
+        for step in steps {
+            self.step(step, scratch, out)?;
+        }
+        if round_last {
+            let mut values = match std::mem::replace(&mut out.values, Values::F32(Vec::new())) {
+                Values::F32(v) => v,
+                Values::F64(_) => Vec::new(),
+            };
+            values.clear();
+            values.extend(scratch.work.iter().map(|&x| x as f32));
+            out.values = Values::F32(values);
+        } else {
+            match &mut out.values {
+                Values::F64(v) => std::mem::swap(v, &mut scratch.work),
+                Values::F32(_) => out.values = Values::F64(std::mem::take(&mut scratch.work)),
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&self, step: &Step, scratch: &mut Scratch, out: &mut Block) -> Result<()> {
+        let work = &mut scratch.work;
+        match step {
+            Step::Total => {
+                scratch.totals.clear();
+                scratch.totals.extend(
+                    out.indptr
+                        .windows(2)
+                        .map(|w| row_sum_f64(&work[w[0]..w[1]])),
+                );
+            }
+            Step::Select(map) => compact(map, out, work),
+            Step::Divide(target) => {
+                for (w, &total) in out.indptr.windows(2).zip(&scratch.totals) {
+                    divide(&mut work[w[0]..w[1]], total / target);
+                }
+            }
+            Step::ScaleRows(factors) => {
+                for (w, &row) in out.indptr.windows(2).zip(&scratch.rows) {
+                    divide(&mut work[w[0]..w[1]], factors[out.first_row as usize + row]);
+                }
+            }
+            Step::Log(base) => {
+                // NaN never arrives here (blocks are finite), so a minimum finds every bad value.
+                if work
+                    .iter()
+                    .fold(f64::INFINITY, |m, &x| if x < m { x } else { m })
+                    <= -1.0
+                {
+                    return Err(self.outside(
+                        out,
+                        &scratch.rows,
+                        work,
+                        |x| x <= -1.0,
+                        "log1p",
+                        "above -1",
+                    ));
+                }
+                ln_1p_in_place(work);
+                if let Some(base) = base {
+                    work.iter_mut().for_each(|x| *x /= base);
+                }
+            }
+            Step::Exp(base) => {
+                if let Some(base) = base {
+                    work.iter_mut().for_each(|x| *x *= base);
+                }
+                if work.iter().fold(0.0, |m, &x| if x > m { x } else { m }) > 709.0 {
+                    return Err(self.outside(
+                        out,
+                        &scratch.rows,
+                        work,
+                        |x| x > 709.0,
+                        "expm1",
+                        "a logarithm below 709",
+                    ));
+                }
+                exp_m1_in_place(work);
+            }
+            Step::Round => work.iter_mut().for_each(|x| *x = f64::from(*x as f32)),
+        }
+        Ok(())
+    }
+
+    fn outside(
+        &self,
+        out: &Block,
+        rows: &[usize],
+        work: &[f64],
+        bad: impl Fn(f64) -> bool,
+        op: &str,
+        expected: &str,
+    ) -> Error {
+        let entry = work.iter().position(|&x| bad(x)).unwrap_or(0);
+        let row = out.indptr.partition_point(|&p| p <= entry) - 1;
+        let column = out.indices[entry];
+        let column = self
+            .genes
+            .as_ref()
+            .map_or(column, |genes| genes[column as usize]);
+        Error::Data(format!(
+            "{op} needs values {expected} and found {} at row {}, column {column}",
+            work[entry],
+            out.first_row + rows[row] as u64
+        ))
+    }
+}
+
+/// Puts a selection as far to the front as it can go, joined with a selection already there.
+fn push_select(steps: &mut Vec<Step>, map: Vec<u32>) {
+    let mut at = steps.len();
+    while at > 0 {
+        match &mut steps[at - 1] {
+            Step::Total => break,
+            Step::Select(before) => {
+                for column in before.iter_mut().filter(|c| **c != DROPPED) {
+                    *column = map[*column as usize];
+                }
+                return;
+            }
+            _ => at -= 1,
+        }
+    }
+    steps.insert(at, Step::Select(map));
+}
+
+fn gene_map(genes: &[u32], width: u32) -> Result<Vec<u32>> {
+    let mut map = vec![DROPPED; width as usize];
+    for (new, &gene) in genes.iter().enumerate() {
+        if gene >= width {
+            return Err(Error::Parameter(format!(
+                "select_genes asks for column {gene} of {width}"
+            )));
+        }
+        if new > 0 && genes[new - 1] >= gene {
+            return Err(Error::Parameter(format!(
+                "select_genes needs strictly increasing columns and found {gene} after {}",
+                genes[new - 1]
+            )));
+        }
+        map[gene as usize] = new as u32;
+    }
+    Ok(map)
+}
+
+fn ln_base(base: Option<f64>) -> Result<Option<f64>> {
+    match base {
+        Some(b) if !(b.is_finite() && b > 0.0 && b != 1.0) => Err(Error::Parameter(format!(
+            "the base of a logarithm must be positive and not 1, and is {b}"
+        ))),
+        _ => Ok(base.map(f64::ln)),
+    }
+}
+
+fn check_positive(x: f64, what: &str) -> Result<()> {
+    if x.is_finite() && x > 0.0 {
+        Ok(())
+    } else {
+        Err(Error::Parameter(format!(
+            "the {what} must be positive and finite, and is {x}"
+        )))
+    }
+}
+
+fn check_factors(factors: &[f64], n_rows: u64) -> Result<()> {
+    if factors.len() as u64 != n_rows {
+        return Err(Error::Parameter(format!(
+            "scale_rows was given {} factors for {n_rows} rows",
+            factors.len()
+        )));
+    }
+    match factors.iter().position(|f| !f.is_finite()) {
+        Some(row) => Err(Error::Parameter(format!(
+            "the factor of row {row} is {}",
+            factors[row]
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Divides a row by its factor; a factor of 0 leaves it (scanpy divides by 1 there).
+#[inline]
+fn divide(row: &mut [f64], factor: f64) {
+    if factor != 0.0 {
+        row.iter_mut().for_each(|x| *x /= factor);
+    }
+}
+
+fn copy_same_type(block: &Block, rows: &[usize], map: Option<&[u32]>, out: &mut Block) {
+    match &block.values {
+        Values::F32(v) => {
+            let mut to = match std::mem::replace(&mut out.values, Values::F32(Vec::new())) {
+                Values::F32(v) => v,
+                Values::F64(_) => Vec::new(),
+            };
+            copy(block, v, rows, map, out, &mut to, |x| x);
+            out.values = Values::F32(to);
+        }
+        Values::F64(v) => {
+            let mut to = match std::mem::replace(&mut out.values, Values::F32(Vec::new())) {
+                Values::F64(v) => v,
+                Values::F32(_) => Vec::new(),
+            };
+            copy(block, v, rows, map, out, &mut to, |x| x);
+            out.values = Values::F64(to);
+        }
+    }
+}
+
+/// Copies the kept entries of the kept rows: structure to `out`, values to `to`.
+fn copy<T: Copy, U: Copy + Default>(
+    block: &Block,
+    values: &[T],
+    rows: &[usize],
+    map: Option<&[u32]>,
+    out: &mut Block,
+    to: &mut Vec<U>,
+    convert: impl Fn(T) -> U,
+) {
+    out.indptr.clear();
+    out.indptr.push(0);
+    let Some(map) = map else {
+        out.indices.clear();
+        to.clear();
+        for &row in rows {
+            let range = block.row(row);
+            out.indices.extend_from_slice(&block.indices[range.clone()]);
+            to.extend(values[range].iter().map(|&x| convert(x)));
+            out.indptr.push(out.indices.len());
+        }
+        return;
+    };
+    // Written without a branch: most columns are dropped, in no pattern that could be predicted.
+    out.indices.resize(block.nnz() + 1, 0);
+    to.resize(block.nnz() + 1, U::default());
+    let mut end = 0usize;
+    for &row in rows {
+        let range = block.row(row);
+        for (&column, &x) in block.indices[range.clone()].iter().zip(&values[range]) {
+            let new = map[column as usize];
+            out.indices[end] = new;
+            to[end] = convert(x);
+            end += usize::from(new != DROPPED);
+        }
+        out.indptr.push(end);
+    }
+    out.indices.truncate(end);
+    to.truncate(end);
+}
+
+/// Drops unselected entries in place.
+fn compact(map: &[u32], out: &mut Block, work: &mut Vec<f64>) {
+    let mut end = 0usize;
+    let mut start = 0usize;
+    for row in 1..out.indptr.len() {
+        let row_end = out.indptr[row];
+        for entry in start..row_end {
+            let new = map[out.indices[entry] as usize];
+            out.indices[end] = new;
+            work[end] = work[entry];
+            end += usize::from(new != DROPPED);
+        }
+        start = row_end;
+        out.indptr[row] = end;
+    }
+    out.indices.truncate(end);
+    work.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block() -> Block {
+        Block {
+            first_row: 10,
+            n_cols: 6,
+            indptr: vec![0, 3, 3, 5, 9],
+            indices: vec![0, 2, 5, 1, 4, 0, 1, 3, 5],
+            values: Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]),
+        }
+    }
+
+    /// The ops one at a time, each compiled alone: the order that was written.
+    fn unfused(ops: &[Op], block: &Block) -> Block {
+        let mut now = block.clone();
+        for op in ops {
+            let pipeline = Pipeline::new(std::slice::from_ref(op), 14, now.n_cols).unwrap();
+            let mut out = Block::new(0);
+            pipeline
+                .apply(&now, &mut Scratch::default(), &mut out)
+                .unwrap();
+            now = out;
+        }
+        now
+    }
+
+    fn fused(ops: &[Op], block: &Block) -> Block {
+        let pipeline = Pipeline::new(ops, 14, block.n_cols).unwrap();
+        let mut out = Block::new(0);
+        let mut scratch = Scratch::default();
+        // Twice, so that used memory is seen to be harmless.
+        pipeline.apply(block, &mut scratch, &mut out).unwrap();
+        pipeline.apply(block, &mut scratch, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn fusing_changes_no_bit() {
+        let normalize = Op::NormalizeTotal { target_sum: 1e4 };
+        let log = Op::Log1p { base: None };
+        let select = |genes: &[u32]| Op::SelectGenes {
+            genes: genes.to_vec(),
+        };
+        let scale = Op::ScaleRows {
+            factors: (0..14).map(|i| f64::from(i) - 10.0).collect(),
+        };
+        let lists: Vec<Vec<Op>> = vec![
+            vec![],
+            vec![normalize.clone(), log.clone(), select(&[1, 3, 5])],
+            vec![
+                normalize.clone(),
+                log.clone(),
+                select(&[1, 3, 5]),
+                select(&[0, 2]),
+                Op::RoundF32,
+            ],
+            vec![
+                select(&[0, 1, 5]),
+                normalize.clone(),
+                select(&[1, 2]),
+                log.clone(),
+            ],
+            vec![
+                normalize.clone(),
+                select(&[0, 1, 3, 5]),
+                normalize.clone(),
+                log.clone(),
+                select(&[1, 3]),
+            ],
+            vec![
+                scale,
+                Op::Log1p { base: Some(2.0) },
+                Op::Expm1 { base: Some(2.0) },
+                select(&[]),
+            ],
+            vec![
+                Op::RoundF32,
+                normalize.clone(),
+                Op::RoundF32,
+                log.clone(),
+                Op::RoundF32,
+            ],
+            vec![select(&[2, 3])],
+            vec![Op::RoundF32, select(&[2, 3])],
+        ];
+        for ops in lists {
+            for block in [
+                block(),
+                Block {
+                    values: Values::F64(block().values_f64().clone()),
+                    ..block()
+                },
+                Block::new(6),
+            ] {
+                assert_eq!(fused(&ops, &block), unfused(&ops, &block), "{ops:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn selecting_cells_keeps_rows_and_their_factors() {
+        let cells = CellSet::from_mask(&(0..14).map(|i| i == 10 || i == 13).collect::<Vec<_>>());
+        let ops = [
+            Op::ScaleRows {
+                factors: (0..14).map(f64::from).collect(),
+            },
+            Op::SelectCells { cells },
+        ];
+        let out = fused(&ops, &block());
+        assert_eq!(out.indptr, [0, 3, 7]);
+        assert_eq!(out.first_row, 10);
+        assert_eq!(out.values.get(0), 1.0 / 10.0);
+        assert_eq!(out.values.get(3), 6.0 / 13.0);
+    }
+
+    #[test]
+    fn normalizes_as_scanpy_does() {
+        let out = fused(
+            &[
+                Op::NormalizeTotal { target_sum: 1e4 },
+                Op::Log1p { base: None },
+            ],
+            &block(),
+        );
+        assert_eq!(out.values.get(0), ln_1p_of(1.0 / (6.0 / 1e4)));
+        assert_eq!(out.indptr, block().indptr);
+    }
+
+    fn ln_1p_of(x: f64) -> f64 {
+        super::super::ln_1p(x)
+    }
+
+    #[test]
+    fn errors_have_an_address() {
+        let mut bad = block();
+        bad.values = Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0, -1.5, 8.0, 9.0]);
+        let pipeline = Pipeline::new(
+            &[
+                Op::Log1p { base: None },
+                Op::SelectGenes { genes: vec![1, 2] },
+            ],
+            14,
+            6,
+        )
+        .unwrap();
+        let error = pipeline
+            .apply(&bad, &mut Scratch::default(), &mut Block::new(0))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "log1p needs values above -1 and found -1.5 at row 13, column 1"
+        );
+        for ops in [
+            Op::NormalizeTotal { target_sum: 0.0 },
+            Op::Log1p { base: Some(1.0) },
+            Op::SelectGenes { genes: vec![3, 3] },
+            Op::SelectGenes { genes: vec![6] },
+            Op::ScaleRows { factors: vec![1.0] },
+        ] {
+            assert!(matches!(
+                Pipeline::new(&[ops], 14, 6),
+                Err(Error::Parameter(_))
+            ));
+        }
+    }
+}

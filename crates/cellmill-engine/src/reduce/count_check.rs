@@ -1,0 +1,217 @@
+//! Are these values counts?
+
+use crate::{Block, Reduce, Result, Values};
+use serde::{Deserialize, Serialize};
+
+/// Whether all values are non-negative integers, and what is wrong where they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountCheck;
+
+/// The first value that is no count.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BadCount {
+    /// Row of the source.
+    pub row: u64,
+    /// Column.
+    pub gene: u32,
+    /// The value found.
+    pub value: f64,
+}
+
+/// The state and the result of [`CountCheck`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CountReport {
+    /// Entries seen, explicit zeros among them.
+    pub n_entries: u64,
+    /// Explicit zeros.
+    pub n_zeros: u64,
+    /// Entries below 0.
+    pub n_negative: u64,
+    /// Entries that are not integers (or not finite).
+    pub n_fractional: u64,
+    /// Columns with an entry below 0, increasing.
+    pub negative_genes: Vec<u32>,
+    /// The first value, in row order, that is no count.
+    pub first_bad: Option<BadCount>,
+    /// The largest value, 0 where there is none above.
+    pub max: f64,
+}
+
+impl CountReport {
+    /// Whether every value is a non-negative integer.
+    pub fn is_counts(&self) -> bool {
+        self.n_negative == 0 && self.n_fractional == 0
+    }
+}
+
+/// From here on every f64 is an integer.
+const TWO52: f64 = 4_503_599_627_370_496.0;
+/// From here on every f32 is an integer.
+const TWO23: f32 = 8_388_608.0;
+
+struct Quick {
+    bad: bool,
+    zeros: u64,
+    max: f64,
+}
+
+/// One pass without branches that finds out whether anything is wrong at all.
+fn quick_f32(values: &[f32]) -> Quick {
+    let (mut bad, mut zeros, mut max) = (false, 0u32, 0f32);
+    let mut all_zeros = 0u64;
+    for part in values.chunks(1 << 16) {
+        for &x in part {
+            bad |= !(x >= 0.0) | ((x < TWO23) & ((x + TWO23) - TWO23 != x));
+            zeros += u32::from(x == 0.0);
+            max = if x > max { x } else { max };
+        }
+        all_zeros += u64::from(zeros);
+        zeros = 0;
+    }
+    Quick {
+        bad: bad || !max.is_finite(),
+        zeros: all_zeros,
+        max: f64::from(max),
+    }
+}
+
+fn quick_f64(values: &[f64]) -> Quick {
+    let (mut bad, mut zeros, mut max) = (false, 0u64, 0f64);
+    for &x in values {
+        bad |= !(x >= 0.0) | ((x < TWO52) & ((x + TWO52) - TWO52 != x));
+        zeros += u64::from(x == 0.0);
+        max = if x > max { x } else { max };
+    }
+    Quick {
+        bad: bad || !max.is_finite(),
+        zeros,
+        max,
+    }
+}
+
+impl Reduce for CountCheck {
+    type State = CountReport;
+    type Output = CountReport;
+
+    fn start(&self) -> CountReport {
+        CountReport::default()
+    }
+
+    fn fold(&self, state: &mut CountReport, block: &Block) -> Result<()> {
+        let quick = match &block.values {
+            Values::F32(v) => quick_f32(v),
+            Values::F64(v) => quick_f64(v),
+        };
+        state.n_entries += block.nnz() as u64;
+        state.n_zeros += quick.zeros;
+        state.max = state.max.max(quick.max);
+        if !quick.bad {
+            return Ok(());
+        }
+        let mut genes = Vec::new();
+        for row in 0..block.n_rows() {
+            for entry in block.row(row) {
+                let value = block.values.get(entry);
+                let negative = value < 0.0;
+                let fractional = !value.is_finite() || value != value.trunc();
+                if negative {
+                    state.n_negative += 1;
+                    genes.push(block.indices[entry]);
+                }
+                state.n_fractional += u64::from(fractional);
+                if (negative || fractional) && state.first_bad.is_none() {
+                    state.first_bad = Some(BadCount {
+                        row: block.first_row + row as u64,
+                        gene: block.indices[entry],
+                        value,
+                    });
+                }
+            }
+        }
+        state.negative_genes.append(&mut genes);
+        state.negative_genes.sort_unstable();
+        state.negative_genes.dedup();
+        Ok(())
+    }
+
+    fn merge(&self, mut left: CountReport, mut right: CountReport) -> Result<CountReport> {
+        left.n_entries += right.n_entries;
+        left.n_zeros += right.n_zeros;
+        left.n_negative += right.n_negative;
+        left.n_fractional += right.n_fractional;
+        left.negative_genes.append(&mut right.negative_genes);
+        left.negative_genes.sort_unstable();
+        left.negative_genes.dedup();
+        left.first_bad = left.first_bad.or(right.first_bad);
+        left.max = left.max.max(right.max);
+        Ok(left)
+    }
+
+    fn finish(&self, state: CountReport) -> Result<CountReport> {
+        Ok(state)
+    }
+
+    fn state_bytes(&self, _rows: u64) -> u64 {
+        // The columns with negative entries, on wrong data only; a few times the columns of any
+        // real file.
+        1 << 20
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(values: Values) -> CountReport {
+        let n = values.len();
+        let block = Block {
+            first_row: 5,
+            n_cols: 100,
+            indptr: vec![0, n, n],
+            indices: (0..n as u32).collect(),
+            values,
+        };
+        let mut state = CountCheck.start();
+        CountCheck.fold(&mut state, &block).unwrap();
+        state
+    }
+
+    #[test]
+    fn counts_are_counts_at_any_size() {
+        let r = report(Values::F32(vec![
+            0.0,
+            1.0,
+            3.0,
+            8_388_607.0,
+            8_388_608.0,
+            16_777_216.0,
+            3e38,
+        ]));
+        assert!(r.is_counts() && r.first_bad.is_none());
+        assert_eq!((r.n_entries, r.n_zeros, r.max), (7, 1, f64::from(3e38f32)));
+        let r = report(Values::F64(vec![
+            4_503_599_627_370_495.0,
+            4_503_599_627_370_497.0,
+            1e300,
+        ]));
+        assert!(r.is_counts());
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let r = report(Values::F32(vec![1.0, -2.0, 0.5, -0.25]));
+        assert_eq!((r.n_negative, r.n_fractional), (2, 2));
+        assert_eq!(r.negative_genes, [1, 3]);
+        assert_eq!(
+            r.first_bad,
+            Some(BadCount {
+                row: 5,
+                gene: 1,
+                value: -2.0
+            })
+        );
+        assert!(!report(Values::F32(vec![4_194_304.5])).is_counts());
+        assert!(!report(Values::F32(vec![1.0, f32::INFINITY])).is_counts());
+        assert!(!report(Values::F64(vec![f64::NAN])).is_counts());
+    }
+}

@@ -1,0 +1,250 @@
+//! Mean and variance of every gene, through merged centred moments.
+
+use crate::{Block, Error, Reduce, Result, Values};
+use serde::{Deserialize, Serialize};
+
+/// Mean, variance (ddof 1) and number of non-zero cells of every column.
+///
+/// In each block the non-zero values of a column are averaged, then their squared distances from
+/// that average summed; the zeros and the other blocks are joined by Chan, Golub and LeVeque's
+/// formula (1979). Never E\[x²\] − E\[x\]². Entries cost additions and one multiplication, no
+/// division.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GeneMoments {
+    n_genes: u32,
+}
+
+/// The result of [`GeneMoments`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    /// The number of cells.
+    pub n: u64,
+    /// Mean of each column, zeros included (0 where there is no cell).
+    pub mean: Vec<f64>,
+    /// Variance of each column with ddof 1 (0 where there are fewer than two cells).
+    pub variance: Vec<f64>,
+    /// Cells of each column whose value is not 0.
+    pub n_nonzero: Vec<u64>,
+}
+
+/// Moments of the cells seen so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MomentsState {
+    n: u64,
+    mean: Vec<f64>,
+    /// Sum of squared distances from the mean.
+    m2: Vec<f64>,
+    n_nonzero: Vec<u64>,
+    /// Sums of the block at hand, used again from block to block.
+    #[serde(skip)]
+    block: Vec<Column>,
+}
+
+/// Sums of one column in one block. First `sum` is the sum of the non-zeros, then their mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Column {
+    sum: f64,
+    squares: f64,
+    n: u64,
+}
+
+impl GeneMoments {
+    /// Moments of a matrix of `n_genes` columns.
+    pub fn new(n_genes: u32) -> Self {
+        Self { n_genes }
+    }
+}
+
+/// Chan's formula: joins `(n, mean, m2)` of two sets of cells.
+#[inline]
+fn join(n_a: f64, mean_a: f64, m2_a: f64, n_b: f64, mean_b: f64, m2_b: f64) -> (f64, f64) {
+    let n = n_a + n_b;
+    let share = n_b / n;
+    let delta = mean_b - mean_a;
+    (
+        mean_a + delta * share,
+        m2_a + m2_b + delta * delta * (n_a * share),
+    )
+}
+
+fn add_block<T: Copy>(
+    columns: &mut [Column],
+    indices: &[u32],
+    values: &[T],
+    widen: impl Fn(T) -> f64,
+) {
+    for (&gene, &x) in indices.iter().zip(values) {
+        let x = widen(x);
+        let column = &mut columns[gene as usize];
+        column.sum += x;
+        column.n += u64::from(x != 0.0);
+    }
+    for column in columns.iter_mut().filter(|c| c.n > 0) {
+        column.sum /= column.n as f64;
+    }
+    for (&gene, &x) in indices.iter().zip(values) {
+        let x = widen(x);
+        let column = &mut columns[gene as usize];
+        // An explicit zero is one of the zeros that are joined later.
+        let distance = if x != 0.0 { x - column.sum } else { 0.0 };
+        column.squares += distance * distance;
+    }
+}
+
+impl Reduce for GeneMoments {
+    type State = MomentsState;
+    type Output = Moments;
+
+    fn start(&self) -> MomentsState {
+        let n = self.n_genes as usize;
+        MomentsState {
+            n: 0,
+            mean: vec![0.0; n],
+            m2: vec![0.0; n],
+            n_nonzero: vec![0; n],
+            block: Vec::new(),
+        }
+    }
+
+    fn fold(&self, state: &mut MomentsState, block: &Block) -> Result<()> {
+        if block.n_cols != self.n_genes {
+            return Err(Error::Data(format!(
+                "the block at row {} has {} columns where the moments expect {}",
+                block.first_row, block.n_cols, self.n_genes
+            )));
+        }
+        let rows = block.n_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        state.block.clear();
+        state.block.resize(self.n_genes as usize, Column::default());
+        match &block.values {
+            Values::F32(v) => add_block(&mut state.block, &block.indices, v, |x| f64::from(x)),
+            Values::F64(v) => add_block(&mut state.block, &block.indices, v, |x| x),
+        }
+        let n_before = state.n as f64;
+        for (gene, column) in state.block.iter().enumerate() {
+            let (mean, m2) = if column.n > 0 {
+                let zeros = (rows as u64 - column.n) as f64;
+                join(column.n as f64, column.sum, column.squares, zeros, 0.0, 0.0)
+            } else {
+                (0.0, 0.0)
+            };
+            (state.mean[gene], state.m2[gene]) = join(
+                n_before,
+                state.mean[gene],
+                state.m2[gene],
+                rows as f64,
+                mean,
+                m2,
+            );
+            state.n_nonzero[gene] += column.n;
+        }
+        state.n += rows as u64;
+        Ok(())
+    }
+
+    fn close(&self, state: &mut MomentsState) -> Result<()> {
+        state.block = Vec::new();
+        Ok(())
+    }
+
+    fn merge(&self, mut left: MomentsState, right: MomentsState) -> Result<MomentsState> {
+        let n = self.n_genes as usize;
+        for state in [&left, &right] {
+            if state.mean.len() != n || state.m2.len() != n || state.n_nonzero.len() != n {
+                return Err(Error::Wire {
+                    what: "state",
+                    reason: format!(
+                        "moments of {} columns where {n} are expected",
+                        state.mean.len()
+                    ),
+                });
+            }
+        }
+        if right.n == 0 {
+            return Ok(left);
+        }
+        let (n_a, n_b) = (left.n as f64, right.n as f64);
+        for gene in 0..n {
+            (left.mean[gene], left.m2[gene]) = join(
+                n_a,
+                left.mean[gene],
+                left.m2[gene],
+                n_b,
+                right.mean[gene],
+                right.m2[gene],
+            );
+            left.n_nonzero[gene] += right.n_nonzero[gene];
+        }
+        left.n += right.n;
+        Ok(left)
+    }
+
+    fn finish(&self, state: MomentsState) -> Result<Moments> {
+        let ddof = state.n.saturating_sub(1).max(1) as f64;
+        let variance = state.m2.iter().map(|m2| m2 / ddof).collect();
+        Ok(Moments {
+            n: state.n,
+            mean: state.mean,
+            variance,
+            n_nonzero: state.n_nonzero,
+        })
+    }
+
+    fn state_bytes(&self, _rows: u64) -> u64 {
+        u64::from(self.n_genes) * 48
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_offset_loses_nothing() {
+        // E[x²] − E[x]² would have no digit left here.
+        let values: Vec<f64> = (0..1000).map(|i| 1e9 + f64::from(i % 10)).collect();
+        let block = Block {
+            first_row: 0,
+            n_cols: 1,
+            indptr: (0..=1000).collect(),
+            indices: vec![0; 1000],
+            values: Values::F64(values),
+        };
+        let reduce = GeneMoments::new(1);
+        let mut state = reduce.start();
+        reduce.fold(&mut state, &block).unwrap();
+        let moments = reduce.finish(state).unwrap();
+        assert!((moments.variance[0] - 8.25 * 1000.0 / 999.0).abs() < 1e-9);
+        assert_eq!(moments.mean[0], 1e9 + 4.5);
+    }
+
+    #[test]
+    fn explicit_zeros_are_zeros() {
+        let with = Block {
+            first_row: 0,
+            n_cols: 2,
+            indptr: vec![0, 2, 4],
+            indices: vec![0, 1, 0, 1],
+            values: Values::F32(vec![3.0, 0.0, 0.0, 2.0]),
+        };
+        let without = Block {
+            first_row: 0,
+            n_cols: 2,
+            indptr: vec![0, 1, 2],
+            indices: vec![0, 1],
+            values: Values::F32(vec![3.0, 2.0]),
+        };
+        let reduce = GeneMoments::new(2);
+        let of = |block| {
+            let mut state = reduce.start();
+            reduce.fold(&mut state, block).unwrap();
+            reduce.finish(state).unwrap()
+        };
+        assert_eq!(of(&with), of(&without));
+        assert_eq!(of(&with).n_nonzero, [1, 1]);
+        assert_eq!(of(&with).variance, [4.5, 2.0]);
+    }
+}

@@ -1,0 +1,107 @@
+//! One span by itself: what a thread folds here, and a worker of a cluster there.
+
+use crate::op::{Pipeline, Scratch};
+use crate::{Block, Cancel, Error, Op, Reduce, Result, Sink, Source};
+
+/// Memory of one thread, used again from span to span.
+pub(super) struct Work {
+    block: Block,
+    out: Block,
+    scratch: Scratch,
+}
+
+impl Work {
+    pub(super) fn new(n_cols: u32) -> Self {
+        Self {
+            block: Block::new(n_cols),
+            out: Block::new(n_cols),
+            scratch: Scratch::default(),
+        }
+    }
+}
+
+/// Reads, edits and folds the blocks of span `span`. `between` is called after each block with
+/// its number of rows and may stop the fold.
+pub(super) fn fold_span<R: Reduce, S: Sink>(
+    source: &dyn Source,
+    ops: &Pipeline,
+    (reduce, sink): (&R, &S),
+    span: usize,
+    work: &mut Work,
+    between: impl Fn(u64) -> Result<()>,
+) -> Result<(R::State, S::Part)> {
+    between(0)?;
+    let grid = source.grid();
+    let mut reader = source.open(grid.span(span))?;
+    let mut state = reduce.start();
+    let mut part = sink.start(span);
+    for index in grid.span(span) {
+        let rows = grid.block(index);
+        let found = reader.next_block(&mut work.block)?;
+        let n_rows = work.block.n_rows() as u64;
+        if !found || work.block.first_row != rows.start || n_rows != rows.end - rows.start {
+            return Err(Error::Bug(format!(
+                "{} handed out {n_rows} rows from row {} as block {index}, which is rows {} to {}",
+                source.describe(),
+                work.block.first_row,
+                rows.start,
+                rows.end
+            )));
+        }
+        let seen = if ops.is_identity() {
+            &work.block
+        } else {
+            ops.apply(&work.block, &mut work.scratch, &mut work.out)?;
+            &work.out
+        };
+        reduce.fold(&mut state, seen)?;
+        sink.push(&mut part, seen)?;
+        between(n_rows)?;
+    }
+    reduce.close(&mut state)?;
+    Ok((state, part))
+}
+
+/// Folds span `span` on the calling thread and returns its state in wire form. The states of all
+/// spans, merged along [`super::merge_tree`] and finished, are [`super::run_stage`]'s result to the
+/// last bit.
+///
+/// # Errors
+/// As [`super::run_stage`]; [`Error::Parameter`] when the grid has no such span.
+pub fn run_span<R: Reduce>(
+    source: &dyn Source,
+    ops: &[Op],
+    reduce: &R,
+    span: usize,
+    cancel: &Cancel,
+) -> Result<Vec<u8>> {
+    if span >= source.grid().n_spans() {
+        return Err(Error::Parameter(format!(
+            "span {span} was asked of {} spans",
+            source.grid().n_spans()
+        )));
+    }
+    let ops = Pipeline::new(ops, source.n_rows(), source.n_cols())?;
+    let mut work = Work::new(source.n_cols());
+    let (state, ()) = fold_span(source, &ops, (reduce, &()), span, &mut work, |_| {
+        cancel.check()
+    })?;
+    reduce.to_bytes(&state)
+}
+
+/// Merges two neighbouring states in wire form; `left` holds the earlier rows.
+///
+/// # Errors
+/// [`Error::Wire`] when the bytes are no such states.
+pub fn merge<R: Reduce>(reduce: &R, left: &[u8], right: &[u8]) -> Result<Vec<u8>> {
+    let merged = reduce.merge(reduce.from_bytes(left)?, reduce.from_bytes(right)?)?;
+    reduce.to_bytes(&merged)
+}
+
+/// The result of the whole, from its state in wire form.
+///
+/// # Errors
+/// [`Error::Wire`] when the bytes are no such state; whatever [`Reduce::finish`] finds wrong.
+pub fn finish<R: Reduce>(reduce: &R, state: &[u8]) -> Result<R::Output> {
+    reduce.finish(reduce.from_bytes(state)?)
+}
