@@ -7,9 +7,11 @@
 pub mod fuzzy;
 pub mod graph;
 pub mod knn;
+pub mod leiden;
 pub mod points;
 
 pub use fuzzy::fuzzy_simplicial_set;
 pub use graph::{KnnGraph, WeightedGraph};
 pub use knn::{KnnParams, Method, Metric, knn};
+pub use leiden::{Leiden, LeidenParams};
 pub use points::Points;

@@ -1,0 +1,91 @@
+//! One level of the hierarchy: a graph whose vertices are sets of the input's vertices.
+//!
+//! Weights are integers in units of a power of two that is chosen from the input's total, so
+//! that sums are exact and do not depend on their order.
+
+use crate::WeightedGraph;
+
+/// The edges of a level, without self edges.
+pub(super) trait Adjacency: Sync {
+    /// The neighbours of `vertex` and the weights in units.
+    fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_;
+}
+
+/// The input itself, its weights turned into units as they are read.
+pub(super) struct Weighted<'a> {
+    pub(super) graph: &'a WeightedGraph,
+    /// Units in a weight of one.
+    pub(super) scale: f64,
+}
+
+impl Adjacency for Weighted<'_> {
+    #[inline]
+    fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_ {
+        let row = self.graph.row(vertex);
+        self.graph.indices[row.clone()]
+            .iter()
+            .zip(&self.graph.weights[row])
+            .filter(move |(u, _)| **u as usize != vertex)
+            .map(|(&u, &w)| (u, in_units(w, self.scale)))
+    }
+}
+
+/// The input with every weight one.
+pub(super) struct Unweighted<'a> {
+    pub(super) graph: &'a WeightedGraph,
+    /// Units in a weight of one.
+    pub(super) scale: f64,
+}
+
+impl Adjacency for Unweighted<'_> {
+    #[inline]
+    fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_ {
+        let one = self.scale as i64;
+        let row = &self.graph.indices[self.graph.row(vertex)];
+        row.iter().filter(move |u| **u as usize != vertex).map(move |&u| (u, one))
+    }
+}
+
+/// A weight in units, rounded to the nearest.
+#[inline]
+pub(super) fn in_units(weight: f32, scale: f64) -> i64 {
+    (f64::from(weight) * scale + 0.5) as i64
+}
+
+/// The graph between the communities of a finer level.
+pub(super) struct Aggregate {
+    pub(super) indptr: Vec<u64>,
+    pub(super) indices: Vec<u32>,
+    pub(super) weights: Vec<i64>,
+}
+
+impl Adjacency for Aggregate {
+    #[inline]
+    fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_ {
+        let row = self.indptr[vertex] as usize..self.indptr[vertex + 1] as usize;
+        self.indices[row.clone()].iter().copied().zip(self.weights[row].iter().copied())
+    }
+}
+
+/// What is maximised, for one call.
+///
+/// A community is worth the weight inside it minus `rho` times half the square of the sum of its
+/// vertices' node weights: strengths for modularity, counts for CPM.
+#[derive(Clone, Copy)]
+pub(super) struct Rule {
+    /// Units of edge weight that a product of two node weights must be worth.
+    pub(super) rho: f64,
+    /// Gains up to this many units are rounding, not gains.
+    pub(super) least: f64,
+    /// The temperature of the refinement, in units.
+    pub(super) theta: f64,
+}
+
+impl Rule {
+    /// What a vertex of node weight `own` would add to a community of node weight `others`, to
+    /// which it has edges of weight `edges`.
+    #[inline]
+    pub(super) fn gain(&self, edges: i64, own: i64, others: i64) -> f64 {
+        edges as f64 - self.rho * own as f64 * others as f64
+    }
+}
