@@ -12,9 +12,17 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-fn read<const N: usize, T>(path: &Path, decode: impl Fn([u8; N]) -> T) -> Result<Vec<T>, Box<dyn Error>> {
+fn read<const N: usize, T>(
+    path: &Path,
+    decode: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>, Box<dyn Error>> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    Ok(bytes.as_chunks::<N>().0.iter().map(|&b| decode(b)).collect())
+    Ok(bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&b| decode(b))
+        .collect())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -8,6 +8,7 @@
 //! integers, and every random number is named by what it is for.
 
 mod aggregate;
+mod batch_move;
 mod communities;
 mod level;
 mod local_move;
@@ -19,6 +20,7 @@ mod tally;
 pub use modularity::modularity;
 
 use crate::WeightedGraph;
+use batch_move::Batches;
 use cellmill_engine::{Context, Error, Event, Result};
 use communities::{Communities, Members, compact};
 use level::{Adjacency, Rule, Unweighted, Weighted, in_units};
@@ -65,7 +67,13 @@ pub struct LeidenParams {
 impl Default for LeidenParams {
     /// Modularity, resolution 1, two iterations, seed 0, weighted: what scanpy recommends.
     fn default() -> Self {
-        Self { objective: Objective::Modularity, resolution: 1.0, n_iterations: 2, seed: 0, use_weights: true }
+        Self {
+            objective: Objective::Modularity,
+            resolution: 1.0,
+            n_iterations: 2,
+            seed: 0,
+            use_weights: true,
+        }
     }
 }
 
@@ -116,7 +124,12 @@ pub fn leiden(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams) -> Re
 ///
 /// # Errors
 /// As [`leiden`], and [`Error::Parameter`] when `initial` has another length.
-pub fn leiden_from(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams, initial: &[u32]) -> Result<Leiden> {
+pub fn leiden_from(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    params: &LeidenParams,
+    initial: &[u32],
+) -> Result<Leiden> {
     if initial.len() != graph.n() {
         return Err(Error::Parameter(format!(
             "the initial membership has {} labels and the graph has {} vertices; give one label for each vertex",
@@ -127,11 +140,19 @@ pub fn leiden_from(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams, 
     let mut order: Vec<u32> = initial.to_vec();
     order.sort_unstable();
     order.dedup();
-    let dense = initial.iter().map(|label| order.partition_point(|other| other < label) as u32).collect();
+    let dense = initial
+        .iter()
+        .map(|label| order.partition_point(|other| other < label) as u32)
+        .collect();
     ctx.pool().install(|| run(ctx, graph, params, dense))
 }
 
-fn run(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams, mut labels: Vec<u32>) -> Result<Leiden> {
+fn run(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    params: &LeidenParams,
+    mut labels: Vec<u32>,
+) -> Result<Leiden> {
     if !(params.resolution.is_finite() && params.resolution >= 0.0) {
         return Err(Error::Parameter(format!(
             "the resolution of leiden is {}; it must be a finite number that is not negative",
@@ -140,11 +161,21 @@ fn run(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams, mut labels: 
     }
     let begun = Instant::now();
     let total = u64::try_from(params.n_iterations).unwrap_or(0);
-    ctx.emit(Event::StageStarted { stage: STAGE.to_owned(), total, unit: "iterations".to_owned() });
+    ctx.emit(Event::StageStarted {
+        stage: STAGE.to_owned(),
+        total,
+        unit: "iterations".to_owned(),
+    });
     let n = graph.n();
-    let _vertices = ctx.budget().reserve(BYTES_A_VERTEX * n as u64, "leiden's communities")?;
+    let _vertices = ctx
+        .budget()
+        .reserve(BYTES_A_VERTEX * n as u64, "leiden's communities")?;
     let weight = check(ctx, graph)?;
-    let weight = if params.use_weights { weight } else { graph.nnz() as f64 };
+    let weight = if params.use_weights {
+        weight
+    } else {
+        graph.nnz() as f64
+    };
 
     let mut iterations = 0;
     if weight > 0.0 {
@@ -157,10 +188,22 @@ fn run(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams, mut labels: 
                 search.iterate(graph, Weighted { graph, scale }, scale, &mut labels)?
             } else {
                 // The unit must be a whole number of the integer one.
-                search.iterate(graph, Unweighted { graph, scale: scale.max(1.0) }, scale.max(1.0), &mut labels)?
+                search.iterate(
+                    graph,
+                    Unweighted {
+                        graph,
+                        scale: scale.max(1.0),
+                    },
+                    scale.max(1.0),
+                    &mut labels,
+                )?
             };
             iterations += 1;
-            ctx.emit(Event::Progress { stage: STAGE.to_owned(), done: u64::from(iterations), bytes_read: 0 });
+            ctx.emit(Event::Progress {
+                stage: STAGE.to_owned(),
+                done: u64::from(iterations),
+                bytes_read: 0,
+            });
             if !moved && params.n_iterations < 0 {
                 break;
             }
@@ -174,8 +217,17 @@ fn run(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams, mut labels: 
     } else {
         modularity::unweighted(graph, &labels, params.resolution)
     };
-    ctx.emit(Event::StageFinished { stage: STAGE.to_owned(), seconds: begun.elapsed().as_secs_f64(), bytes_read: 0 });
-    Ok(Leiden { labels, n_communities, modularity, iterations })
+    ctx.emit(Event::StageFinished {
+        stage: STAGE.to_owned(),
+        seconds: begun.elapsed().as_secs_f64(),
+        bytes_read: 0,
+    });
+    Ok(Leiden {
+        labels,
+        n_communities,
+        modularity,
+        iterations,
+    })
 }
 
 /// Bytes that live beside the graph for each vertex of the input: communities, totals, strengths,
@@ -193,11 +245,15 @@ fn check(ctx: &Context, graph: &WeightedGraph) -> Result<f64> {
         )));
     }
     if graph.indptr.windows(2).any(|w| w[0] > w[1]) {
-        return Err(Error::Data("the graph's row starts decrease; they must not".to_owned()));
+        return Err(Error::Data(
+            "the graph's row starts decrease; they must not".to_owned(),
+        ));
     }
     let n = graph.n();
     if n >= u32::MAX as usize {
-        return Err(Error::Data(format!("the graph has {n} vertices; leiden takes fewer than 2^32 - 1")));
+        return Err(Error::Data(format!(
+            "the graph has {n} vertices; leiden takes fewer than 2^32 - 1"
+        )));
     }
     let sums: Vec<(f64, u64)> = (0..n.div_ceil(SWEEP))
         .into_par_iter()
@@ -231,7 +287,11 @@ fn check(ctx: &Context, graph: &WeightedGraph) -> Result<f64> {
             Ok((total, balance))
         })
         .collect::<Result<_>>()?;
-    if sums.iter().fold(0u64, |balance, s| balance.wrapping_add(s.1)) != 0 {
+    if sums
+        .iter()
+        .fold(0u64, |balance, s| balance.wrapping_add(s.1))
+        != 0
+    {
         return Err(Error::Data(
             "the graph is not symmetric: some edge is missing or has another weight in the other vertex's row; \
              add the transpose before clustering"
@@ -271,19 +331,33 @@ impl Search<'_> {
             Objective::Modularity => (strengths, self.params.resolution / total as f64),
             Objective::Cpm => (vec![1; n], self.params.resolution * scale),
         };
-        let rule = Rule { rho, least: 1e-13 * total as f64, theta: THETA * scale };
+        let rule = Rule {
+            rho,
+            least: 1e-13 * total as f64,
+            theta: THETA * scale,
+        };
 
         let mut moved = false;
         let mut next = self.level(&input, &rule, node_weight, labels, 0, &mut moved)?;
         let mut depth = 1;
         // The vertex of the present level that holds each vertex of the input.
         let mut holder: Option<Vec<u32>> = None;
-        while let Some(Coarser { refined, graph, node_weight }) = next {
+        while let Some(Coarser {
+            refined,
+            graph,
+            node_weight,
+        }) = next
+        {
             let bytes = 24 * graph.indices.len() as u64 + 64 * node_weight.len() as u64;
-            let _level = self.ctx.budget().reserve(bytes, "leiden's graph of communities")?;
+            let _level = self
+                .ctx
+                .budget()
+                .reserve(bytes, "leiden's graph of communities")?;
             match &mut holder {
                 None => holder = Some(refined.of),
-                Some(holder) => holder.par_iter_mut().for_each(|h| *h = refined.of[*h as usize]),
+                Some(holder) => holder
+                    .par_iter_mut()
+                    .for_each(|h| *h = refined.of[*h as usize]),
             }
             *labels = refined.parent;
             next = self.level(&graph, &rule, node_weight, labels, depth, &mut moved)?;
@@ -304,7 +378,13 @@ impl Search<'_> {
             .map(|v| {
                 let edges: i64 = input.row(v).map(|(_, w)| w).sum();
                 let own = graph.row(v).filter(|&e| graph.indices[e] as usize == v);
-                let own = own.map(|e| if self.params.use_weights { graph.weights[e] } else { 1.0 });
+                let own = own.map(|e| {
+                    if self.params.use_weights {
+                        graph.weights[e]
+                    } else {
+                        1.0
+                    }
+                });
                 edges + own.map(|w| in_units(w, scale)).sum::<i64>()
             })
             .collect()
@@ -323,14 +403,32 @@ impl Search<'_> {
         let n = labels.len();
         let key = derive(self.key, depth);
         let mut communities = Communities::new(std::mem::take(labels), &node_weight);
-        let mut queue = Queue::shuffled(n, &mut Rng::new(derive(key, 0)));
-        *moved |= queue.drain(self.ctx, adjacency, &node_weight, rule, &mut communities)?;
+        *moved |= if n < batch_move::LEAST {
+            let mut queue = Queue::shuffled(n, &mut Rng::new(derive(key, 0)));
+            queue.drain(self.ctx, adjacency, &node_weight, rule, &mut communities)?
+        } else {
+            let key = derive(key, 0);
+            Batches {
+                ctx: self.ctx,
+                adjacency,
+                node_weight: &node_weight,
+                rule,
+                key,
+            }
+            .run(&mut communities)?
+        };
         *labels = communities.of;
         let count = compact(labels);
         if count == n {
             return Ok(None);
         }
-        let task = Task { ctx: self.ctx, adjacency, node_weight: &node_weight, rule, key: derive(key, 1) };
+        let task = Task {
+            ctx: self.ctx,
+            adjacency,
+            node_weight: &node_weight,
+            rule,
+            key: derive(key, 1),
+        };
         let mut refined = task.refine(labels, count)?;
         if refined.parent.len() == n {
             // Nothing merged: go on with the communities themselves, each connected.
@@ -340,9 +438,18 @@ impl Search<'_> {
                 return Ok(None);
             }
         }
-        let (graph, node_weight) =
-            aggregate::aggregate(self.ctx, adjacency, &node_weight, &refined.of, refined.parent.len())?;
-        Ok(Some(Coarser { refined, graph, node_weight }))
+        let (graph, node_weight) = aggregate::aggregate(
+            self.ctx,
+            adjacency,
+            &node_weight,
+            &refined.of,
+            refined.parent.len(),
+        )?;
+        Ok(Some(Coarser {
+            refined,
+            graph,
+            node_weight,
+        }))
     }
 }
 
@@ -362,3 +469,6 @@ fn by_size(labels: &mut [u32]) -> usize {
     }
     count
 }
+
+#[cfg(test)]
+mod tests;

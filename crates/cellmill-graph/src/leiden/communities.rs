@@ -22,8 +22,16 @@ impl Communities {
             total[c as usize] += w;
             size[c as usize] += 1;
         }
-        let free = (0..n as u32).rev().filter(|&c| size[c as usize] == 0).collect();
-        Self { of, total, size, free }
+        let free = (0..n as u32)
+            .rev()
+            .filter(|&c| size[c as usize] == 0)
+            .collect();
+        Self {
+            of,
+            total,
+            size,
+            free,
+        }
     }
 
     /// A community without vertices. There is one whenever a community has two vertices.

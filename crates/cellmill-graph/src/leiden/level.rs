@@ -42,7 +42,9 @@ impl Adjacency for Unweighted<'_> {
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_ {
         let one = self.scale as i64;
         let row = &self.graph.indices[self.graph.row(vertex)];
-        row.iter().filter(move |u| **u as usize != vertex).map(move |&u| (u, one))
+        row.iter()
+            .filter(move |u| **u as usize != vertex)
+            .map(move |&u| (u, one))
     }
 }
 
@@ -63,7 +65,10 @@ impl Adjacency for Aggregate {
     #[inline]
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_ {
         let row = self.indptr[vertex] as usize..self.indptr[vertex + 1] as usize;
-        self.indices[row.clone()].iter().copied().zip(self.weights[row].iter().copied())
+        self.indices[row.clone()]
+            .iter()
+            .copied()
+            .zip(self.weights[row].iter().copied())
     }
 }
 

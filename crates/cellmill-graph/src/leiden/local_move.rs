@@ -24,7 +24,9 @@ impl Wish {
     pub(super) fn gain(&self, rule: &Rule, communities: &Communities, weight: i64) -> f64 {
         let from = communities.of[self.vertex as usize] as usize;
         let stay = rule.gain(self.edges_from, weight, communities.total[from] - weight);
-        let go = self.to.map_or(0.0, |c| rule.gain(self.edges_to, weight, communities.total[c as usize]));
+        let go = self.to.map_or(0.0, |c| {
+            rule.gain(self.edges_to, weight, communities.total[c as usize])
+        });
         go - stay
     }
 }
@@ -63,7 +65,12 @@ pub(super) fn best_move<A: Adjacency>(
         _ => (0.0, None, 0),
     };
     let alone = communities.size[own as usize] == 1;
-    (gain - stay > rule.least && !(to.is_none() && alone)).then_some(Wish { vertex, to, edges_to, edges_from })
+    (gain - stay > rule.least && !(to.is_none() && alone)).then_some(Wish {
+        vertex,
+        to,
+        edges_to,
+        edges_from,
+    })
 }
 
 /// The queue of vertices whose surroundings changed.
@@ -79,14 +86,20 @@ impl Queue {
         for &v in &vertices {
             queued[v as usize] = true;
         }
-        Self { waiting: vertices.into(), queued }
+        Self {
+            waiting: vertices.into(),
+            queued,
+        }
     }
 
     /// All `n` vertices in random order.
     pub(super) fn shuffled(n: usize, rng: &mut Rng) -> Self {
         let mut order: Vec<u32> = (0..n as u32).collect();
         rng.shuffle(&mut order);
-        Self { waiting: order.into(), queued: vec![true; n] }
+        Self {
+            waiting: order.into(),
+            queued: vec![true; n],
+        }
     }
 
     /// Moves vertices until nothing gains, and returns whether any moved.
@@ -111,8 +124,13 @@ impl Queue {
             }
             self.queued[vertex as usize] = false;
             let weight = node_weight[vertex as usize];
-            let Some(wish) = best_move(adjacency, rule, communities, vertex, weight, &mut tally) else { continue };
-            let Some(to) = wish.to.or_else(|| communities.vacant()) else { continue };
+            let Some(wish) = best_move(adjacency, rule, communities, vertex, weight, &mut tally)
+            else {
+                continue;
+            };
+            let Some(to) = wish.to.or_else(|| communities.vacant()) else {
+                continue;
+            };
             communities.relocate(vertex, weight, to);
             moved = true;
             for (u, _) in adjacency.row(vertex as usize) {

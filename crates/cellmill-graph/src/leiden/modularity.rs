@@ -25,7 +25,12 @@ pub(super) fn unweighted(graph: &WeightedGraph, labels: &[u32], resolution: f64)
     weighted(graph, labels, resolution, |_| 1.0)
 }
 
-fn weighted(graph: &WeightedGraph, labels: &[u32], resolution: f64, weight: impl Fn(f32) -> f64) -> f64 {
+fn weighted(
+    graph: &WeightedGraph,
+    labels: &[u32],
+    resolution: f64,
+    weight: impl Fn(f32) -> f64,
+) -> f64 {
     let count = labels.iter().max().map_or(0, |&c| c as usize + 1);
     let mut strength = vec![0.0; count];
     let (mut inside, mut total, mut expected) = (0.0, 0.0, 0.0);

@@ -34,7 +34,9 @@ impl<A: Adjacency> Task<'_, A> {
     /// # Errors
     /// When the run is cancelled.
     pub(super) fn refine(&self, of: &[u32], count: usize) -> Result<Refined> {
-        self.split(of, count, |c, members, position, tally| self.merge_singles(c, members, position, tally))
+        self.split(of, count, |c, members, position, tally| {
+            self.merge_singles(c, members, position, tally)
+        })
     }
 
     /// Splits every community of `of` into its connected components.
@@ -42,7 +44,9 @@ impl<A: Adjacency> Task<'_, A> {
     /// # Errors
     /// When the run is cancelled.
     pub(super) fn components(&self, of: &[u32], count: usize) -> Result<Refined> {
-        self.split(of, count, |c, members, position, _| Ok(self.reach(c, members, position)))
+        self.split(of, count, |c, members, position, _| {
+            Ok(self.reach(c, members, position))
+        })
     }
 
     /// Applies `inner` to each community; it returns a label below the community's size for each
@@ -79,7 +83,10 @@ impl<A: Adjacency> Task<'_, A> {
             }
             parent.resize(parent.len() + parts, c as u32);
         }
-        Ok(Refined { of: refined, parent })
+        Ok(Refined {
+            of: refined,
+            parent,
+        })
     }
 
     fn merge_singles(
@@ -98,20 +105,29 @@ impl<A: Adjacency> Task<'_, A> {
         };
         // A set is well connected when its edges to the rest of the community are worth at least
         // what a random graph would have there.
-        let mut weight: Vec<i64> = members.iter().map(|&v| self.node_weight[v as usize]).collect();
+        let mut weight: Vec<i64> = members
+            .iter()
+            .map(|&v| self.node_weight[v as usize])
+            .collect();
         let whole: i64 = weight.iter().sum();
-        let well_connected = |edges: i64, part: i64| self.rule.gain(edges, part, whole - part) >= 0.0;
+        let well_connected =
+            |edges: i64, part: i64| self.rule.gain(edges, part, whole - part) >= 0.0;
         let mut outward = Vec::with_capacity(n);
         for (i, &v) in members.iter().enumerate() {
             if i % 4096 == 0 {
                 self.ctx.cancel().check()?;
             }
             let row = self.adjacency.row(v as usize);
-            outward.push(row.filter(|&(u, _)| inside(u).is_some()).map(|(_, w)| w).sum::<i64>());
+            outward.push(
+                row.filter(|&(u, _)| inside(u).is_some())
+                    .map(|(_, w)| w)
+                    .sum::<i64>(),
+            );
         }
         let mut rng = Rng::new(derive(self.key, community as u64));
-        let mut order: Vec<u32> =
-            (0..n as u32).filter(|&i| well_connected(outward[i as usize], weight[i as usize])).collect();
+        let mut order: Vec<u32> = (0..n as u32)
+            .filter(|&i| well_connected(outward[i as usize], weight[i as usize]))
+            .collect();
         rng.shuffle(&mut order);
 
         let mut label: Vec<u32> = (0..n as u32).collect();
@@ -133,11 +149,18 @@ impl<A: Adjacency> Task<'_, A> {
             }
             // Staying alone is a choice that gains nothing.
             choices.clear();
-            choices.push(Choice { gain: 0.0, to: i as u32, edges: 0 });
+            choices.push(Choice {
+                gain: 0.0,
+                to: i as u32,
+                edges: 0,
+            });
             let own = weight[i];
             for (c, edges) in tally.iter() {
                 let gain = self.rule.gain(edges, own, weight[c as usize]);
-                if edges > 0 && gain >= 0.0 && well_connected(outward[c as usize], weight[c as usize]) {
+                if edges > 0
+                    && gain >= 0.0
+                    && well_connected(outward[c as usize], weight[c as usize])
+                {
                     choices.push(Choice { gain, to: c, edges });
                 }
             }

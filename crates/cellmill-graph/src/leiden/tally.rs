@@ -16,7 +16,12 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        Self { keys: vec![EMPTY; SMALL], sums: vec![0; SMALL], slots: Vec::with_capacity(SMALL), mask: SMALL - 1 }
+        Self {
+            keys: vec![EMPTY; SMALL],
+            sums: vec![0; SMALL],
+            slots: Vec::with_capacity(SMALL),
+            mask: SMALL - 1,
+        }
     }
 
     /// Forgets everything.
@@ -74,7 +79,9 @@ impl Tally {
     /// The communities seen and their sums, in the order of first sight.
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
-        self.slots.iter().map(|&slot| (self.keys[slot as usize], self.sums[slot as usize]))
+        self.slots
+            .iter()
+            .map(|&slot| (self.keys[slot as usize], self.sums[slot as usize]))
     }
 
     /// The number of communities seen.
@@ -96,7 +103,8 @@ mod tests {
             for &key in keys.iter().chain(&keys) {
                 tally.add(key, i64::from(key) + 1);
             }
-            let expected: Vec<(u32, i64)> = keys.iter().map(|&k| (k, 2 * (i64::from(k) + 1))).collect();
+            let expected: Vec<(u32, i64)> =
+                keys.iter().map(|&k| (k, 2 * (i64::from(k) + 1))).collect();
             assert_eq!(tally.iter().collect::<Vec<_>>(), expected);
             assert_eq!(tally.len(), 500);
         }
