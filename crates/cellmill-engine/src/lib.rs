@@ -19,6 +19,7 @@ pub mod reduce;
 pub mod run;
 pub mod sink;
 pub mod source;
+pub mod testing;
 
 pub use block::{Block, Values};
 pub use error::{Error, Result};

@@ -1,0 +1,160 @@
+//! Nanoseconds an entry of the hot loops: `cargo run --release -p cellmill-engine --example fold`.
+
+use cellmill_engine::keep::Precision;
+use cellmill_engine::linalg::{pca, project};
+use cellmill_engine::op::ln_1p_in_place;
+use cellmill_engine::reduce::{CellTotals, CountCheck, GeneMoments, Gram};
+use cellmill_engine::{
+    Block, Context, KeptColumns, MemSource, Op, Reduce, Result, Source, run_stage,
+};
+use std::hint::black_box;
+use std::time::Instant;
+
+const CELLS: usize = 6_000;
+const GENES: u32 = 27_714;
+
+/// Counts with a few genes in most cells and most genes in few, about 1,000 entries a cell.
+fn matrix() -> Result<MemSource<'static>> {
+    let mut state = 88_172_645_463_325_252u64;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    let rates: Vec<f32> = (0..GENES).map(|_| 0.95 * next().powi(22)).collect();
+    let (mut indptr, mut indices, mut values) = (vec![0u64], Vec::new(), Vec::new());
+    for _ in 0..CELLS {
+        for (gene, &rate) in rates.iter().enumerate() {
+            if next() < rate {
+                indices.push(gene as u32);
+                values.push((next().powi(6) * 20.0).floor() + 1.0);
+            }
+        }
+        indptr.push(indices.len() as u64);
+    }
+    MemSource::new(GENES, indptr, indices, values)
+}
+
+fn time<T>(what: &str, entries: u64, unit: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let result = work()?;
+    let ns = start.elapsed().as_nanos() as f64;
+    println!(
+        "{what:<34} {:>8.2} ns/{unit}  ({:.0} ms)",
+        ns / entries as f64,
+        ns / 1e6
+    );
+    Ok(result)
+}
+
+fn main() -> Result<()> {
+    let ctx = Context::quiet(1)?;
+    let source = matrix()?;
+    let nnz = source.nnz().unwrap_or(0);
+    println!(
+        "{CELLS} x {GENES}, {nnz} entries, {} a cell, one thread",
+        nnz / CELLS as u64
+    );
+    let normalize = [
+        Op::NormalizeTotal { target_sum: 1e4 },
+        Op::Log1p { base: None },
+    ];
+
+    let mut values: Vec<f64> = (0..10_000_000)
+        .map(|i| f64::from(i % 1000) * 0.37)
+        .collect();
+    time("ln_1p", values.len() as u64, "value", || {
+        ln_1p_in_place(&mut values);
+        Ok(())
+    })?;
+    let mut values: Vec<f64> = (0..10_000_000)
+        .map(|i| f64::from(i % 1000) * 0.37)
+        .collect();
+    time("std ln_1p", values.len() as u64, "value", || {
+        values.iter_mut().for_each(|x| *x = x.ln_1p());
+        Ok(())
+    })?;
+    black_box(&values);
+    time("read only", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &[], &(), &())
+    })?;
+    time("cell totals", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &[], &CellTotals, &())
+    })?;
+    time("count check", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &[], &CountCheck, &())
+    })?;
+    let reduce = GeneMoments::new(GENES);
+    let moments = time("moments", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &[], &reduce, &())
+    })?;
+    time("normalize, log1p", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &normalize, &(), &())
+    })?;
+
+    // Genes of middling frequency, as selections of variable genes mostly are.
+    let mut order: Vec<u32> = (0..GENES).collect();
+    order.sort_by_key(|&g| std::cmp::Reverse(moments.n_nonzero[g as usize]));
+    let mut genes = order[20..2_020].to_vec();
+    genes.sort_unstable();
+    let ops = [&normalize[..], &[Op::SelectGenes { genes }, Op::RoundF32]].concat();
+    time("normalize, log1p, select 2,000", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &ops, &(), &())
+    })?;
+    let kept = KeptColumns::new(&ctx, source.grid(), 2000, Precision::F32);
+    time("the same, kept", nnz, "entry", || {
+        run_stage(&ctx, "", &source, &ops, &(), &kept)
+    })?;
+    let kept_nnz = kept.nnz().unwrap_or(0);
+    let pairs = (0..CELLS)
+        .map(|row| row_pairs(&kept, row))
+        .sum::<Result<u64>>()?;
+    println!(
+        "kept: {kept_nnz} entries, {} a cell, {} pairs a cell",
+        kept_nnz / CELLS as u64,
+        pairs / CELLS as u64
+    );
+    let gram = time("gram", pairs, "pair", || {
+        run_stage(&ctx, "", &kept, &[], &Gram::new(2000), &())
+    })?;
+    let pca = time("eigenproblem (2,000 genes)", 1, "run", || {
+        pca(&ctx, &gram, 50)
+    })?;
+    time("project on 50", kept_nnz, "entry", || {
+        project(&ctx, &kept, &pca)
+    })?;
+    Ok(())
+}
+
+/// Counts the pairs of entries of the upper triangle that the rows give.
+struct Pairs;
+
+impl Reduce for Pairs {
+    type State = u64;
+    type Output = u64;
+
+    fn start(&self) -> u64 {
+        0
+    }
+
+    fn fold(&self, state: &mut u64, block: &Block) -> Result<()> {
+        *state += (0..block.n_rows())
+            .map(|row| block.row(row).len() as u64)
+            .map(|n| n * (n + 1) / 2)
+            .sum::<u64>();
+        Ok(())
+    }
+
+    fn merge(&self, left: u64, right: u64) -> Result<u64> {
+        Ok(left + right)
+    }
+
+    fn finish(&self, state: u64) -> Result<u64> {
+        Ok(state)
+    }
+
+    fn state_bytes(&self, _rows: u64) -> u64 {
+        8
+    }
+}

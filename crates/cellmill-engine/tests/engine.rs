@@ -1,0 +1,11 @@
+//! The laws, on everything that this crate holds, and comparisons with the naive computation.
+#![allow(missing_docs)]
+
+#[path = "engine/executor.rs"]
+mod executor;
+#[path = "engine/laws.rs"]
+mod laws;
+#[path = "engine/pca.rs"]
+mod pca;
+#[path = "engine/properties.rs"]
+mod properties;

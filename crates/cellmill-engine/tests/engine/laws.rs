@@ -1,0 +1,277 @@
+use cellmill_engine::keep::Precision;
+use cellmill_engine::op::{CellSet, Pipeline};
+use cellmill_engine::reduce::{
+    CellTotals, CountCheck, GeneMoments, Gram, GramMatrix, Moments, Via,
+};
+use cellmill_engine::testing::{
+    Matrix, op_laws, random_counts, reduce_laws, sink_laws, source_laws,
+};
+use cellmill_engine::{Context, Grid, KeptColumns, MemSource, Op, Source, run_stage, sink};
+
+fn normalize() -> Vec<Op> {
+    vec![
+        Op::NormalizeTotal { target_sum: 1e4 },
+        Op::Log1p { base: None },
+    ]
+}
+
+fn close(a: f64, b: f64, tolerance: f64) {
+    assert!(
+        (a - b).abs() <= tolerance * (1.0 + a.abs().max(b.abs())),
+        "{a} and {b}"
+    );
+}
+
+fn close_moments(a: &Moments, b: &Moments) {
+    assert_eq!((a.n, &a.n_nonzero), (b.n, &b.n_nonzero));
+    a.mean
+        .iter()
+        .zip(&b.mean)
+        .for_each(|(x, y)| close(*x, *y, 1e-13));
+    a.variance
+        .iter()
+        .zip(&b.variance)
+        .for_each(|(x, y)| close(*x, *y, 1e-12));
+}
+
+fn close_gram(a: &GramMatrix, b: &GramMatrix) {
+    assert_eq!((a.n, a.k), (b.n, b.k));
+    a.packed
+        .iter()
+        .zip(&b.packed)
+        .for_each(|(x, y)| close(*x, *y, 1e-12));
+    a.sums
+        .iter()
+        .zip(&b.sums)
+        .for_each(|(x, y)| close(*x, *y, 1e-13));
+}
+
+#[test]
+fn sources() {
+    let matrix = random_counts(300, 60, 1);
+    let source = matrix.source().unwrap();
+    for block_rows in [1, 7, 300, 1000] {
+        source_laws(&source.clone().with_block_rows(block_rows));
+    }
+    source_laws(
+        &source
+            .clone()
+            .with_grid(Grid::from_blocks(vec![0, 0, 5, 5, 300, 300]).unwrap())
+            .unwrap(),
+    );
+    source_laws(
+        &Matrix {
+            n_cols: 4,
+            rows: vec![],
+        }
+        .source()
+        .unwrap(),
+    );
+    source_laws(&MemSource::new(3, vec![0, 1], vec![2], vec![1f32]).unwrap());
+}
+
+#[test]
+fn ops() {
+    let matrix = random_counts(200, 50, 2);
+    let genes = |step| Op::SelectGenes {
+        genes: (0..50).step_by(step).collect(),
+    };
+    let cells = Op::SelectCells {
+        cells: CellSet::from_mask(&(0..200).map(|i| i % 9 > 2).collect::<Vec<_>>()),
+    };
+    let factors = Op::ScaleRows {
+        factors: (0..200).map(|i| f64::from(i % 13)).collect(),
+    };
+    op_laws(&matrix, &normalize());
+    op_laws(
+        &matrix,
+        &[normalize(), vec![genes(3), Op::RoundF32]].concat(),
+    );
+    op_laws(
+        &matrix,
+        &[vec![genes(2), factors.clone()], normalize()].concat(),
+    );
+    op_laws(
+        &matrix,
+        &[
+            Op::Log1p { base: Some(10.0) },
+            Op::Expm1 { base: Some(10.0) },
+            genes(50),
+        ],
+    );
+    op_laws(
+        &matrix,
+        &[vec![factors, cells], normalize(), vec![genes(4)]].concat(),
+    );
+    op_laws(
+        &Matrix {
+            n_cols: 50,
+            rows: vec![],
+        },
+        &normalize(),
+    );
+}
+
+#[test]
+fn reductions() {
+    let matrix = random_counts(500, 40, 3);
+    let exact = |a: &_, b: &_| assert_eq!(a, b);
+    reduce_laws(&matrix, &[], &(), exact);
+    reduce_laws(&matrix, &[], &CellTotals, |a, b| assert_eq!(a, b));
+    reduce_laws(&matrix, &normalize(), &CellTotals, |a, b| assert_eq!(a, b));
+    reduce_laws(&matrix, &[], &CountCheck, |a, b| assert_eq!(a, b));
+    reduce_laws(&matrix, &normalize(), &CountCheck, |a, b| assert_eq!(a, b));
+    reduce_laws(&matrix, &[], &GeneMoments::new(40), close_moments);
+    reduce_laws(&matrix, &normalize(), &GeneMoments::new(40), close_moments);
+    reduce_laws(&matrix, &[], &Gram::new(40), close_gram);
+    let select = Op::SelectGenes {
+        genes: (0..40).step_by(3).collect(),
+    };
+    reduce_laws(
+        &matrix,
+        &[normalize(), vec![select.clone()]].concat(),
+        &Gram::new(14),
+        close_gram,
+    );
+
+    let ops = Pipeline::new(&normalize(), 500, 40).unwrap();
+    let several = (
+        CellTotals,
+        CountCheck,
+        Via::new(ops, GeneMoments::new(40)),
+        GeneMoments::new(40),
+    );
+    // One cell or none does not fit a pipeline that is compiled for 500 rows, but its ops do not
+    // look at the number of rows.
+    let together = reduce_laws(&matrix, &[], &several, |a, b| {
+        assert_eq!((&a.0, &a.1), (&b.0, &b.1));
+        close_moments(&a.2, &b.2);
+        close_moments(&a.3, &b.3);
+    });
+    let ctx = Context::quiet(2).unwrap();
+    let source = matrix.source().unwrap();
+    let alone = run_stage(
+        &ctx,
+        "alone",
+        &source,
+        &normalize(),
+        &GeneMoments::new(40),
+        &(),
+    )
+    .unwrap();
+    assert_eq!(
+        together.2, alone,
+        "a reduction behind ops of its own sees what the stage's ops give"
+    );
+}
+
+#[test]
+fn sinks() {
+    let matrix = random_counts(400, 30, 4);
+    let read = |kept: &KeptColumns| Matrix::read(kept).unwrap();
+    let in_memory = |ctx: &Context, grid: &Grid| KeptColumns::new(ctx, grid, 30, Precision::F32);
+    let in_scratch =
+        |ctx: &Context, grid: &Grid| KeptColumns::with_memory(ctx, grid, 30, Precision::F32, 0);
+    let half =
+        |ctx: &Context, grid: &Grid| KeptColumns::with_memory(ctx, grid, 30, Precision::F64, 4000);
+    for _ in 0..2 {
+        assert_eq!(sink_laws(&matrix, in_memory, read), matrix);
+        assert_eq!(sink_laws(&matrix, in_scratch, read), matrix);
+        assert_eq!(sink_laws(&matrix, half, read), matrix);
+    }
+    let genes = [Op::SelectGenes {
+        genes: vec![2, 5, 29],
+    }];
+    let pair = sink_laws(
+        &matrix,
+        |ctx, grid| {
+            let ops = Pipeline::new(&genes, 400, 30).unwrap();
+            (
+                in_memory(ctx, grid),
+                sink::Via::new(ops, SharedKept::new(ctx, grid)),
+            )
+        },
+        |pair| read(&pair.0),
+    );
+    assert_eq!(pair, matrix);
+}
+
+/// Three kept columns; stands for any second sink.
+struct SharedKept(KeptColumns);
+
+impl SharedKept {
+    fn new(ctx: &Context, grid: &Grid) -> Self {
+        Self(KeptColumns::new(ctx, grid, 3, Precision::F32))
+    }
+}
+
+impl cellmill_engine::Sink for SharedKept {
+    type Part = cellmill_engine::keep::KeptPart;
+
+    fn start(&self, span: usize) -> Self::Part {
+        self.0.start(span)
+    }
+
+    fn push(
+        &self,
+        part: &mut Self::Part,
+        block: &cellmill_engine::Block,
+    ) -> cellmill_engine::Result<()> {
+        self.0.push(part, block)
+    }
+
+    fn accept(&self, part: Self::Part) -> cellmill_engine::Result<()> {
+        self.0.accept(part)
+    }
+
+    fn part_bytes(&self, span_entries: u64, span_rows: u64) -> u64 {
+        self.0.part_bytes(span_entries, span_rows)
+    }
+}
+
+#[test]
+fn kept_columns_are_a_source() {
+    let matrix = random_counts(400, 70_000, 5);
+    let matrix = Matrix {
+        n_cols: matrix.n_cols,
+        rows: matrix
+            .rows
+            .into_iter()
+            .map(|r| r.into_iter().step_by(200).collect())
+            .collect(),
+    };
+    let source = matrix.source().unwrap().with_block_rows(1);
+    let ctx = Context::quiet(3).unwrap();
+    let cells: Vec<bool> = (0..400)
+        .map(|i| i % 5 != 1 && !(100..140).contains(&i))
+        .collect();
+    for (cols, ops) in [
+        (70_000, vec![]),
+        (
+            35_000,
+            vec![Op::SelectGenes {
+                genes: (0..70_000).step_by(2).collect(),
+            }],
+        ),
+        (
+            70_000,
+            vec![Op::SelectCells {
+                cells: CellSet::from_mask(&cells),
+            }],
+        ),
+    ] {
+        for (memory, precision) in [
+            (u64::MAX, Precision::F32),
+            (0, Precision::F32),
+            (20_000, Precision::F64),
+        ] {
+            let kept = KeptColumns::with_memory(&ctx, source.grid(), cols, precision, memory);
+            run_stage(&ctx, "keep", &source, &ops, &(), &kept).unwrap();
+            source_laws(&kept);
+            assert_eq!(Matrix::read(&kept).unwrap(), op_laws(&matrix, &ops));
+            assert_eq!(kept.grid().n_spans(), source.grid().n_spans());
+            assert_eq!(kept.scratch_bytes() > 0, memory < u64::MAX);
+            assert_eq!(kept.memory_bytes() > 0, memory > 0);
+        }
+    }
+}
