@@ -364,6 +364,8 @@ def test_everything_else_survives(counts, tmp_path):
             pd.testing.assert_series_equal(left[column], right[column])
     for where in ("obsm", "varm", "obsp", "varp", "layers"):
         for key, value in getattr(before, where).items():
+            if key is None:
+                continue  # anndata lists X among the layers
             assert_equal(getattr(ours, where)[key], value, exact=True)
     for key, value in before.uns.items():
         assert_equal(ours.uns[key], value, exact=True)

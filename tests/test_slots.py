@@ -107,7 +107,7 @@ def test_nothing_more_than_that(result, theirs):
     assert set(adata.obsm) == {"X_pca", "X_umap"}
     assert set(adata.varm) == {"PCs"}
     assert set(adata.obsp) == {"distances", "connectivities"}
-    assert set(adata.layers) == {"counts"}
+    assert set(adata.layers) - {None} == {"counts"}
     assert adata.raw is None
 
 
@@ -172,7 +172,7 @@ def test_write_x(what, result):
     source = counts(dataset("synthetic"))
     if what == "none":
         assert adata.X is None or adata.X.nnz == 0
-        assert not adata.layers
+        assert set(adata.layers) <= {None}
         assert list(adata.var_names) == list(whole.var_names)
     elif what == "counts":
         assert (source != adata.X).nnz == 0
