@@ -137,4 +137,8 @@ impl H5ad {
     pub fn csr_source(&self, address: &str) -> Result<CsrSource> {
         CsrSource::open(&self.file, address)
     }
+
+    pub(crate) fn opened(&self) -> &Arc<Opened> {
+        &self.file
+    }
 }

@@ -18,7 +18,13 @@ const DEPTH: usize = 64;
 pub(crate) fn read(file: &Opened, address: &str) -> Result<Elem> {
     let address = address.trim_matches('/');
     let object = file.object(address)?;
-    read_object(file, address, object, 0)
+    let mut element = read_object(file, address, object, 0)?;
+    if let ("uns", Elem::Dict(all)) = (address, &mut element) {
+        // Categories that old files keep here belong to the columns that were read with them.
+        let moved = legacy::category_keys(file)?;
+        all.retain(|(name, _)| !moved.contains(name));
+    }
+    Ok(element)
 }
 
 fn foreign(file: &Opened, address: &str, encoding: impl Into<String>) -> Elem {

@@ -11,6 +11,7 @@ pub mod error;
 pub mod matrix;
 pub mod open;
 mod store;
+pub mod write;
 
 pub use anndata::H5ad;
 pub use csr::{CsrSource, Repairs, SourceSpec};
@@ -18,3 +19,4 @@ pub use elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, S
 pub use error::{Error, Result};
 pub use matrix::{MatrixInfo, ReadPath};
 pub use open::FileIdentity;
+pub use write::{CsrSink, CsrSinkOptions, H5adWriter, SinkDtype, WriteOptions};

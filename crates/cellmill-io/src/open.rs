@@ -118,6 +118,24 @@ impl Opened {
         self.find(address)?.ok_or_else(|| self.missing(address))
     }
 
+    /// The address at which the element really stands in this file.
+    pub(crate) fn resolve(&self, address: &str) -> Result<String> {
+        let address = address.trim_matches('/');
+        self.object(address)?;
+        match address.strip_prefix("raw/") {
+            Some(rest) => {
+                let plain = Object::open(self.hdf5.id(), address);
+                let there = plain.map_err(|fault| self.fault(address, fault))?.is_some();
+                Ok(if there {
+                    address.to_owned()
+                } else {
+                    format!("raw.{rest}")
+                })
+            }
+            None => Ok(address.to_owned()),
+        }
+    }
+
     fn missing(&self, address: &str) -> Error {
         let address = address.trim_matches('/');
         let parent = address.rsplit_once('/').map_or("", |(parent, _)| parent);

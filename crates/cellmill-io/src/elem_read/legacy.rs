@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::open::Opened;
 use crate::store::hdf5::handle::Outcome;
 use crate::store::hdf5::values::{self, Extent, Place};
-use crate::store::hdf5::{Dtype, Object};
+use crate::store::hdf5::{Dtype, Kind, Object};
 
 /// Reads a compound dataset as a dataframe.
 pub(super) fn read(file: &Opened, address: &str, object: Object) -> Result<DataFrame> {
@@ -77,6 +77,32 @@ fn compound_frame(
         frame.columns.push((name.clone(), column));
     }
     Ok(Some(frame))
+}
+
+/// The names in `uns` that hold categories of columns of a compound `obs` or `var`.
+pub(super) fn category_keys(file: &Opened) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for address in ["obs", "var"] {
+        let Some(object) = file.find(address)? else {
+            continue;
+        };
+        if object.kind() != Kind::Dataset {
+            continue;
+        }
+        let place = object
+            .dataset()
+            .map_err(|fault| file.fault(address, fault))?;
+        if let Dtype::Compound(members) =
+            place.dtype().map_err(|fault| file.fault(address, fault))?
+        {
+            all.extend(
+                members
+                    .into_iter()
+                    .map(|(name, _)| format!("{name}_categories")),
+            );
+        }
+    }
+    Ok(all)
 }
 
 /// A compound dataset of arrays (`obsm`, `varm` of old files) as a dict, else nothing.

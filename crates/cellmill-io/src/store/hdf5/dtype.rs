@@ -40,6 +40,14 @@ pub(crate) enum Dtype {
 }
 
 impl Dtype {
+    /// Whether it is a number, a boolean or a string.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(
+            self,
+            Self::Int { .. } | Self::Float { .. } | Self::Bool | Self::Text(_)
+        )
+    }
+
     /// Bytes of an element, where the type is a number.
     pub(crate) fn number_size(&self) -> Option<usize> {
         match self {

@@ -63,7 +63,7 @@ impl File {
                 ))?;
                 let make = Handle::take(h5p::H5Pcreate(*globals::H5P_FILE_CREATE))?;
                 check(h5p::H5Pset_obj_track_times(make.id(), 0))?;
-                let id = h5f::H5Fcreate(path.as_ptr(), h5f::H5F_ACC_EXCL, make.id(), list.id());
+                let id = h5f::H5Fcreate(path.as_ptr(), h5f::H5F_ACC_TRUNC, make.id(), list.id());
                 Handle::take(id).map(Self)
             }
         })
@@ -81,6 +81,13 @@ impl File {
     pub(crate) fn flush(&self) -> Outcome<()> {
         // SAFETY: the file is open.
         locked(|| check(unsafe { h5f::H5Fflush(self.0.id(), h5f::H5F_scope_t::H5F_SCOPE_GLOBAL) }))
+    }
+
+    /// Closes the file and says whether that went well.
+    pub(crate) fn close(self) -> Outcome<()> {
+        let id = self.0.into_id();
+        // SAFETY: the identifier was ours and is released here.
+        locked(|| check(unsafe { h5f::H5Fclose(id) }))
     }
 
     pub(crate) fn id(&self) -> hdf5_metno_sys::h5i::hid_t {

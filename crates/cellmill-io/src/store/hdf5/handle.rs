@@ -88,6 +88,13 @@ impl Handle {
     pub(crate) fn id(&self) -> hid_t {
         self.0
     }
+
+    /// Gives up the identifier without releasing it: the caller does.
+    pub(crate) fn into_id(self) -> hid_t {
+        let id = self.0;
+        std::mem::forget(self);
+        id
+    }
 }
 
 impl Drop for Handle {

@@ -1,0 +1,300 @@
+//! Writing h5ad files: beside the target, renamed at the end.
+
+mod csr_sink;
+mod elements;
+mod temporary;
+
+pub use csr_sink::{CsrSink, CsrSinkOptions, SinkDtype};
+
+use crate::anndata::H5ad;
+use crate::elem::Elem;
+use crate::elem_read::join;
+use crate::error::{Error, Result};
+use crate::store::hdf5::create;
+use crate::store::hdf5::{Fault, File, Kind, Object};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use temporary::Temporary;
+
+/// The groups that anndata always writes.
+const GROUPS: [&str; 6] = ["layers", "obsm", "obsp", "uns", "varm", "varp"];
+
+/// How elements are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The gzip level of arrays of numbers and sparse graphs; `None`, as anndata does: not
+    /// compressed.
+    pub compression: Option<u32>,
+}
+
+/// The file that is being written, shared with the sinks that write into it.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) target: PathBuf,
+    pub(crate) file: File,
+}
+
+impl Output {
+    /// What the library refused, as an error with an address.
+    pub(crate) fn fault(&self, address: &str, fault: Fault) -> Error {
+        match fault.errno() {
+            Some(code) => Error::Io {
+                path: self.target.clone(),
+                what: format!("{address} could not be written"),
+                source: std::io::Error::from_raw_os_error(code),
+            },
+            None => Error::Malformed {
+                path: self.target.clone(),
+                element: address.into(),
+                rows: None,
+                what: format!("it could not be written: {}", fault.0),
+            },
+        }
+    }
+}
+
+/// Writes an h5ad file. The target appears whole at [`H5adWriter::commit`]; without it nothing is
+/// left. Until then the bytes are in `.NAME.cellmill-PID.tmp` in the target's folder.
+///
+/// ```
+/// use cellmill_io::{DataFrame, Elem, H5ad, H5adWriter};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("small.h5ad");
+/// let mut writer = H5adWriter::create(&path, false)?;
+/// let names = |v: &[&str]| DataFrame {
+///     index_name: "_index".into(),
+///     index: v.iter().map(|s| s.to_string()).collect(),
+///     columns: vec![],
+/// };
+/// writer.write("obs", &Elem::DataFrame(names(&["cell 1", "cell 2"])))?;
+/// writer.write("var", &Elem::DataFrame(names(&["gene"])))?;
+/// writer.commit()?;
+/// assert_eq!(H5ad::open(&path)?.shape_of("obs")?, [2, 0]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct H5adWriter {
+    // Dropped in this order: the library's file is closed before the temporary file goes.
+    output: Arc<Output>,
+    temporary: Temporary,
+    overwrite: bool,
+    options: WriteOptions,
+}
+
+impl H5adWriter {
+    /// Begins a file. Left-overs of killed programs beside the target are removed.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] where the target is there and may not be replaced; [`Error::Io`] where
+    /// the folder cannot be written to.
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self> {
+        let temporary = Temporary::create(target, overwrite)?;
+        let file = File::create(temporary.path()).map_err(|fault| Error::Io {
+            path: target.into(),
+            what: format!("the file could not be begun ({})", fault.0),
+            source: std::io::Error::from_raw_os_error(fault.errno().unwrap_or(5)),
+        })?;
+        let output = Arc::new(Output {
+            target: target.into(),
+            file,
+        });
+        let writer = Self {
+            output,
+            temporary,
+            overwrite,
+            options: WriteOptions::default(),
+        };
+        writer.encode("", "anndata", "0.1.0")?;
+        Ok(writer)
+    }
+
+    /// Sets how elements are stored from here on.
+    pub fn set_options(&mut self, options: WriteOptions) {
+        self.options = options;
+    }
+
+    /// The target.
+    pub fn target(&self) -> &Path {
+        &self.output.target
+    }
+
+    /// Writes an element, in place of what stands there. Groups above it are made.
+    ///
+    /// # Errors
+    /// [`Error::Io`] on a full disk; [`Error::Malformed`] where the element contradicts itself or
+    /// holds a string with a NUL inside.
+    pub fn write(&mut self, address: &str, element: &Elem) -> Result<()> {
+        let address = address.trim_matches('/');
+        self.make_room(address)?;
+        elements::write(self, address, element)
+    }
+
+    /// Copies an element of another file as it is stored: chunks are not inflated, and what this
+    /// version does not understand is copied too. Attributes that old anndata did not write are
+    /// added.
+    ///
+    /// # Errors
+    /// Where there is no such element, it is damaged, or the disk is full.
+    pub fn copy_from(&mut self, source: &H5ad, from: &str, to: &str) -> Result<()> {
+        let to = to.trim_matches('/');
+        let opened = source.opened();
+        let from = opened.resolve(from)?;
+        self.make_room(to)?;
+        let id = self.id();
+        create::copy(opened.hdf5_id(), &from, id, to).map_err(|fault| match fault.errno() {
+            Some(28 | 122) => self.output.fault(to, fault),
+            _ => opened.fault(&from, fault),
+        })?;
+        self.complete_encoding(to)
+    }
+
+    /// Begins a CSR matrix that is written block by block.
+    ///
+    /// # Errors
+    /// As [`H5adWriter::write`].
+    pub fn csr_sink(&mut self, address: &str, options: CsrSinkOptions) -> Result<CsrSink> {
+        let address = address.trim_matches('/');
+        self.make_room(address)?;
+        self.group(address, "csr_matrix", "0.1.0")?;
+        let shape = options.shape.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        create::integers_attribute(self.id(), address, "shape", &shape)
+            .map_err(|fault| self.output.fault(address, fault))?;
+        CsrSink::begin(self.output.clone(), address, options)
+    }
+
+    /// Ends the file: everything is on disk, and it has its name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] on a full disk, [`Error::Exists`] where the target has appeared meanwhile.
+    /// The temporary file is removed then.
+    pub fn commit(self) -> Result<()> {
+        for name in GROUPS {
+            if self.kind(name)?.is_none() {
+                self.group(name, "dict", "0.1.0")?;
+            }
+        }
+        self.output
+            .file
+            .flush()
+            .map_err(|fault| self.output.fault("the file", fault))?;
+        let target = self.output.target.clone();
+        let Self {
+            output,
+            mut temporary,
+            overwrite,
+            ..
+        } = self;
+        let output = Arc::try_unwrap(output).map_err(|output| Error::Malformed {
+            path: output.target.clone(),
+            element: "the file".into(),
+            rows: None,
+            what: "a matrix in it has not been finished".into(),
+        })?;
+        let Output { file, .. } = output;
+        file.close().map_err(|fault| Error::Io {
+            path: target,
+            what: format!("the file could not be closed ({})", fault.0),
+            source: std::io::Error::from_raw_os_error(fault.errno().unwrap_or(5)),
+        })?;
+        temporary.rename(overwrite)
+    }
+
+    pub(crate) fn id(&self) -> hdf5_metno_sys::h5i::hid_t {
+        self.output.file.id()
+    }
+
+    pub(crate) fn output(&self) -> &Output {
+        &self.output
+    }
+
+    pub(crate) fn options(&self) -> WriteOptions {
+        self.options
+    }
+
+    fn kind(&self, address: &str) -> Result<Option<Kind>> {
+        Object::open(self.id(), address)
+            .map(|object| object.map(|o| o.kind()))
+            .map_err(|fault| self.output.fault(address, fault))
+    }
+
+    /// Makes the groups above `address` and removes what stands there.
+    fn make_room(&self, address: &str) -> Result<()> {
+        if address.is_empty() || address.split('/').any(str::is_empty) {
+            return Err(Error::Malformed {
+                path: self.output.target.clone(),
+                element: address.into(),
+                rows: None,
+                what: "it is not the address of an element, such as uns/pca".into(),
+            });
+        }
+        for (end, _) in address.match_indices('/') {
+            let parent = &address[..end];
+            match self.kind(parent)? {
+                Some(Kind::Group) => {}
+                Some(_) => {
+                    return Err(Error::Malformed {
+                        path: self.output.target.clone(),
+                        element: address.into(),
+                        rows: None,
+                        what: format!("{parent} is not a group"),
+                    });
+                }
+                None => {
+                    let encoding = if parent == "raw" { "raw" } else { "dict" };
+                    self.group(parent, encoding, "0.1.0")?;
+                }
+            }
+        }
+        create::remove(self.id(), address).map_err(|fault| self.output.fault(address, fault))
+    }
+
+    /// Makes a group with its encoding.
+    pub(crate) fn group(&self, address: &str, encoding: &str, version: &str) -> Result<()> {
+        create::group(self.id(), address).map_err(|fault| self.output.fault(address, fault))?;
+        self.encode(address, encoding, version)
+    }
+
+    /// Sets the encoding attributes of an element.
+    pub(crate) fn encode(&self, address: &str, encoding: &str, version: &str) -> Result<()> {
+        create::text_attribute(self.id(), address, "encoding-type", encoding)
+            .and_then(|()| create::text_attribute(self.id(), address, "encoding-version", version))
+            .map_err(|fault| self.output.fault(address, fault))
+    }
+
+    /// Adds the encoding attributes that anndata before 0.7 did not write.
+    fn complete_encoding(&self, address: &str) -> Result<()> {
+        let fault = |fault| self.output.fault(address, fault);
+        let Some(object) = Object::open(self.id(), address).map_err(fault)? else {
+            return Ok(());
+        };
+        if object.text("encoding-type").map_err(fault)?.is_some() {
+            return Ok(());
+        }
+        if let Some(format) = object.text("h5sparse_format").map_err(fault)? {
+            if let Some(place) = object.attribute("h5sparse_shape").map_err(fault)? {
+                let shape: Vec<i64> = crate::store::hdf5::values::numbers(&place).map_err(fault)?;
+                create::integers_attribute(self.id(), address, "shape", &shape).map_err(fault)?;
+            }
+            return self.encode(address, &format!("{format}_matrix"), "0.1.0");
+        }
+        if object.kind() == Kind::Group {
+            let names = object.names().map_err(fault)?;
+            self.encode(address, "dict", "0.1.0")?;
+            return names
+                .iter()
+                .try_for_each(|name| self.complete_encoding(&join(address, name)));
+        }
+        let place = object.dataset().map_err(fault)?;
+        let plain = crate::store::hdf5::Dtype::is_plain(&place.dtype().map_err(fault)?);
+        let extent = place.extent().map_err(fault)?;
+        match (
+            plain,
+            elements::plain_encoding(&place.dtype().map_err(fault)?, &extent),
+        ) {
+            (true, Some((encoding, version))) => self.encode(address, encoding, version),
+            _ => Ok(()),
+        }
+    }
+}

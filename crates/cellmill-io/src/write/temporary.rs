@@ -1,0 +1,149 @@
+//! The temporary file beside the target.
+
+use crate::error::{Error, Result};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// A file `.NAME.cellmill-PID.tmp` in the target's folder, removed when dropped. Its lock says
+/// that its program lives.
+#[derive(Debug)]
+pub(super) struct Temporary {
+    target: PathBuf,
+    path: PathBuf,
+    /// Holds the lock; `None` once the file has its name.
+    held: Option<File>,
+}
+
+impl Temporary {
+    pub(super) fn create(target: &Path, overwrite: bool) -> Result<Self> {
+        let io = |what: &str, source: std::io::Error| Error::Io {
+            path: target.into(),
+            what: what.into(),
+            source,
+        };
+        let Some(name) = target.file_name() else {
+            let source = std::io::Error::from(std::io::ErrorKind::InvalidInput);
+            return Err(io("it is not the name of a file", source));
+        };
+        match std::fs::metadata(target) {
+            Ok(facts) if facts.is_dir() => {
+                let source = std::io::Error::from(std::io::ErrorKind::IsADirectory);
+                return Err(io("it cannot be written", source));
+            }
+            Ok(_) if !overwrite => {
+                return Err(Error::Exists {
+                    path: target.into(),
+                });
+            }
+            _ => {}
+        }
+        let folder = match target.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let begin = format!(".{}.cellmill-", name.to_string_lossy());
+        remove_stale(folder, &begin);
+        let pid = std::process::id();
+        for attempt in 0u32.. {
+            let suffix = if attempt == 0 {
+                String::new()
+            } else {
+                format!("-{attempt}")
+            };
+            let path = folder.join(format!("{begin}{pid}{suffix}.tmp"));
+            match OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&path)
+            {
+                Ok(file) => {
+                    // A file system without locks only loses the tidying up after a kill.
+                    let _ = file.try_lock();
+                    return Ok(Self {
+                        target: target.into(),
+                        path,
+                        held: Some(file),
+                    });
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && attempt < 1000 => {}
+                Err(source) => return Err(io("its folder cannot be written to", source)),
+            }
+        }
+        Err(io(
+            "no name for a temporary file is free",
+            std::io::ErrorKind::AlreadyExists.into(),
+        ))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts the file on disk and gives it its name.
+    pub(super) fn rename(&mut self, overwrite: bool) -> Result<()> {
+        let io = |what: &str| {
+            let (path, what) = (self.target.clone(), what.to_owned());
+            move |source: std::io::Error| Error::Io { path, what, source }
+        };
+        if !overwrite && self.target.exists() {
+            return Err(Error::Exists {
+                path: self.target.clone(),
+            });
+        }
+        if let Some(file) = &self.held {
+            file.sync_all()
+                .map_err(io("the file could not be put on disk"))?;
+        }
+        std::fs::rename(&self.path, &self.target).map_err(io("the file could not be renamed"))?;
+        self.held = None;
+        let folder = self.target.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+            // Some file systems cannot sync a folder; the rename itself has happened.
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if let Some(file) = self.held.take() {
+            // Emptied first: should the library keep it open, it still gives its space back.
+            let _ = file.set_len(0);
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes what killed programs left.
+fn remove_stale(folder: &Path, begin: &str) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let Some(middle) = name
+            .strip_prefix(begin)
+            .and_then(|n| n.strip_suffix(".tmp"))
+        else {
+            continue;
+        };
+        let pid: String = middle.chars().take_while(char::is_ascii_digit).collect();
+        let Ok(file) = OpenOptions::new().read(true).write(true).open(entry.path()) else {
+            continue;
+        };
+        let dead = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => false,
+            // No locks here: ask whether the process is there, where the system says so.
+            Err(TryLockError::Error(_)) => {
+                Path::new("/proc/self").exists() && !Path::new("/proc").join(&pid).exists()
+            }
+        };
+        if dead && !pid.is_empty() {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
