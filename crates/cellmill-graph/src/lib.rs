@@ -6,12 +6,17 @@
 
 pub mod fuzzy;
 pub mod graph;
+pub mod kernel;
 pub mod knn;
 pub mod leiden;
 pub mod points;
+pub mod spectral;
+pub mod umap;
 
 pub use fuzzy::fuzzy_simplicial_set;
 pub use graph::{KnnGraph, WeightedGraph};
 pub use knn::{KnnParams, Method, Metric, knn};
 pub use leiden::{Leiden, LeidenParams};
 pub use points::Points;
+pub use spectral::{spectral_layout, spectral_layout_of_points};
+pub use umap::{Init, UmapParams, find_ab_params, initial_layout, umap};

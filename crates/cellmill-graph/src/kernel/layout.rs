@@ -1,0 +1,417 @@
+//! The layout's kernel: stochastic gradient steps on 32 edges at a time.
+//!
+//! A lane is an edge. The positions of both ends are gathered, the pull and then the pushes of
+//! the negative samples are computed lane by lane, and the changes are added to both ends one
+//! lane after the other, so that lanes which share an end add up. Multiplications and additions
+//! are never fused and divisions are true ones: the bits are the same on every instruction set.
+
+use super::Isa;
+
+/// Edges in one step.
+pub(crate) const LANES: usize = 32;
+/// Negative samples in a pool.
+pub(crate) const POOL: usize = 16_384;
+/// Edges whose schedule is looked at in one go.
+const BATCH: usize = 4096;
+/// The golden ratio in 32 bits: consecutive edges start far apart in the schedule.
+const STRIDE: u32 = 0x9E37_79B9;
+
+/// Edges from one range of points to another (or the same), with the schedule's rates.
+///
+/// Indices are below `heads` and `tails`: checked where an edge is added, relied on by [`step`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EdgeList {
+    head: Vec<u32>,
+    tail: Vec<u32>,
+    rate: Vec<u32>,
+    heads: usize,
+    tails: usize,
+}
+
+impl EdgeList {
+    /// An empty list from `heads` points to `tails` points, with room for `edges`.
+    pub(crate) fn new(heads: usize, tails: usize, edges: usize) -> Self {
+        Self {
+            head: Vec::with_capacity(edges),
+            tail: Vec::with_capacity(edges),
+            rate: Vec::with_capacity(edges),
+            heads,
+            tails,
+        }
+    }
+
+    /// Adds an edge that fires in about `rate` / 2^32 of the epochs.
+    pub(crate) fn push(&mut self, head: u32, tail: u32, rate: u32) {
+        assert!((head as usize) < self.heads && (tail as usize) < self.tails);
+        self.head.push(head);
+        self.tail.push(tail);
+        self.rate.push(rate);
+    }
+
+    /// The number of edges.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len()
+    }
+}
+
+/// Random points that stand for all points in the pushes of a while.
+pub(crate) struct Pool<const D: usize> {
+    /// Coordinates, one array an axis; the first `LANES` are repeated at the end.
+    axis: [Vec<f32>; D],
+}
+
+impl<const D: usize> Pool<D> {
+    /// A pool of points at the origin.
+    pub(crate) fn new() -> Self {
+        Self { axis: std::array::from_fn(|_| vec![0.0; POOL + LANES]) }
+    }
+
+    /// Sets point `i`.
+    pub(crate) fn set(&mut self, i: usize, point: &[f32; D]) {
+        for (axis, &x) in self.axis.iter_mut().zip(point) {
+            axis[i] = x;
+            if i < LANES {
+                axis[POOL + i] = x;
+            }
+        }
+    }
+}
+
+/// What a step needs to know besides edges and points.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// The curve's a.
+    pub(crate) a: f32,
+    /// The curve's b.
+    pub(crate) b: f32,
+    /// The weight of a push.
+    pub(crate) gamma: f32,
+    /// The learning rate now.
+    pub(crate) alpha: f32,
+    /// Pushes for each pull.
+    pub(crate) negatives: u32,
+    /// The epoch, from 0.
+    pub(crate) epoch: u32,
+    /// Chooses the negative samples.
+    pub(crate) seed: u64,
+}
+
+/// Where the tails of the edges live.
+pub(crate) enum Tails<'a, const D: usize> {
+    /// Heads and tails are the same points.
+    Same,
+    /// Tails are other points.
+    Other(&'a mut [[f32; D]]),
+}
+
+/// Lets the edges `range` of `edges` that fire in this epoch pull and push.
+///
+/// # Panics
+/// When the slices or the range do not fit the list.
+pub(crate) fn step<const D: usize>(
+    isa: Isa,
+    edges: &EdgeList,
+    range: std::ops::Range<usize>,
+    heads: &mut [[f32; D]],
+    tails: Tails<'_, D>,
+    pool: &Pool<D>,
+    parameters: &Step,
+) {
+    assert!(range.start <= range.end && range.end <= edges.len());
+    assert!(heads.len() >= edges.heads);
+    assert!(pool.axis.iter().all(|axis| axis.len() == POOL + LANES));
+    let head = heads.as_mut_ptr();
+    let tail = match tails {
+        Tails::Same => {
+            assert!(edges.tails <= heads.len());
+            head
+        }
+        Tails::Other(tails) => {
+            assert!(tails.len() >= edges.tails);
+            tails.as_mut_ptr()
+        }
+    };
+    // SAFETY: every index of `edges` is below `heads` and `tails` (EdgeList::push), which are
+    // at most the lengths of the slices behind the pointers; the range lies inside the list;
+    // both pointers come from exclusive borrows (of one slice or of two) that live on, and
+    // `run` goes through raw pointers only, so that they may be equal. A target feature is
+    // used only where `available` found it, since an `Isa` is made nowhere else.
+    unsafe {
+        match isa {
+            Isa::Portable => run(edges, range, head, tail, pool, parameters),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => run_avx2(edges, range, head, tail, pool, parameters),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => run_avx512(edges, range, head, tail, pool, parameters),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => run(edges, range, head, tail, pool, parameters),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn run_avx2<const D: usize>(
+    edges: &EdgeList,
+    range: std::ops::Range<usize>,
+    head: *mut [f32; D],
+    tail: *mut [f32; D],
+    pool: &Pool<D>,
+    parameters: &Step,
+) {
+    // SAFETY: as for `run`.
+    unsafe { run(edges, range, head, tail, pool, parameters) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn run_avx512<const D: usize>(
+    edges: &EdgeList,
+    range: std::ops::Range<usize>,
+    head: *mut [f32; D],
+    tail: *mut [f32; D],
+    pool: &Pool<D>,
+    parameters: &Step,
+) {
+    // SAFETY: as for `run`.
+    unsafe { run(edges, range, head, tail, pool, parameters) }
+}
+
+/// # Safety
+/// Every index of `edges` must be within the memory behind `head` and `tail`, to which nobody
+/// else has access; `range` must lie inside the list, and the pool's axes must be complete.
+#[inline(always)]
+unsafe fn run<const D: usize>(
+    edges: &EdgeList,
+    range: std::ops::Range<usize>,
+    head: *mut [f32; D],
+    tail: *mut [f32; D],
+    pool: &Pool<D>,
+    parameters: &Step,
+) {
+    let mut fired_head = [0u32; BATCH + LANES];
+    let mut fired_tail = [0u32; BATCH + LANES];
+    let mut state = parameters.seed;
+    let mut start = range.start;
+    while start < range.end {
+        let end = range.end.min(start + BATCH);
+        let fired = fire(edges, start..end, parameters.epoch, &mut fired_head, &mut fired_tail);
+        start = end;
+        if fired == 0 {
+            continue;
+        }
+        // The lanes beyond the last edge compute on a copy of the first and are not stored.
+        for lane in 0..LANES {
+            fired_head[fired + lane] = fired_head[0];
+            fired_tail[fired + lane] = fired_tail[0];
+        }
+        let mut first = 0;
+        while first < fired {
+            // SAFETY: the fired indices are indices of the list.
+            unsafe {
+                lanes(
+                    &fired_head[first..first + LANES],
+                    &fired_tail[first..first + LANES],
+                    (fired - first).min(LANES),
+                    head,
+                    tail,
+                    pool,
+                    parameters,
+                    &mut state,
+                );
+            }
+            first += LANES;
+        }
+    }
+}
+
+/// Collects the edges of `range` that fire in this epoch and returns how many do.
+///
+/// The schedule has no state: an edge fires when its phase, which advances by its rate, wraps.
+#[inline(always)]
+fn fire(
+    edges: &EdgeList,
+    range: std::ops::Range<usize>,
+    epoch: u32,
+    fired_head: &mut [u32; BATCH + LANES],
+    fired_tail: &mut [u32; BATCH + LANES],
+) -> usize {
+    let mut phase = (range.start as u32).wrapping_mul(STRIDE);
+    let heads = &edges.head[range.clone()];
+    let tails = &edges.tail[range.clone()];
+    let rates = &edges.rate[range];
+    let mut fired = 0;
+    for ((&head, &tail), &rate) in heads.iter().zip(tails).zip(rates) {
+        let slot = fired & (BATCH - 1);
+        fired_head[slot] = head;
+        fired_tail[slot] = tail;
+        fired += usize::from(phase.wrapping_add(epoch.wrapping_mul(rate)) < rate);
+        phase = phase.wrapping_add(STRIDE);
+    }
+    fired
+}
+
+type Lanes = [f32; LANES];
+
+/// One step of 32 edges, of which the first `live` are stored.
+///
+/// # Safety
+/// The indices must be within the memory behind `head` and `tail`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn lanes<const D: usize>(
+    heads: &[u32],
+    tails: &[u32],
+    live: usize,
+    head: *mut [f32; D],
+    tail: *mut [f32; D],
+    pool: &Pool<D>,
+    parameters: &Step,
+    state: &mut u64,
+) {
+    let Step { a, b, gamma, alpha, negatives, .. } = *parameters;
+    let mut before: [Lanes; D] = [[0.0; LANES]; D];
+    let mut other: [Lanes; D] = [[0.0; LANES]; D];
+    for lane in 0..LANES {
+        // SAFETY: the caller's indices are in range.
+        let (h, t) = unsafe { (*head.add(heads[lane] as usize), *tail.add(tails[lane] as usize)) };
+        for d in 0..D {
+            before[d][lane] = h[d];
+            other[d][lane] = t[d];
+        }
+    }
+
+    let mut here = before;
+    let mut pull: [Lanes; D] = [[0.0; LANES]; D];
+    let pull_scale = -2.0 * a * b;
+    for lane in 0..LANES {
+        let mut square = 0.0;
+        for d in 0..D {
+            let difference = here[d][lane] - other[d][lane];
+            square += difference * difference;
+        }
+        // Points in the same place: the differences are zero and so is the pull.
+        let square = if square > 1e-30 { square } else { 1e-30 };
+        let power = pow(square, b);
+        let coefficient = pull_scale * power / (square * (a * power + 1.0));
+        for d in 0..D {
+            let change = clip(coefficient * (here[d][lane] - other[d][lane])) * alpha;
+            pull[d][lane] = change;
+            here[d][lane] += change;
+        }
+    }
+
+    let push_scale = 2.0 * gamma * b;
+    for _ in 0..negatives {
+        let window = next_window(state);
+        let samples: [&Lanes; D] = std::array::from_fn(|d| {
+            // SAFETY: window < POOL and an axis holds POOL + LANES numbers.
+            unsafe { &*pool.axis[d].as_ptr().add(window).cast::<Lanes>() }
+        });
+        for lane in 0..LANES {
+            let mut square = 0.0;
+            for d in 0..D {
+                let difference = here[d][lane] - samples[d][lane];
+                square += difference * difference;
+            }
+            let power = pow(square, b);
+            let coefficient = push_scale / ((0.001 + square) * (a * power + 1.0));
+            for d in 0..D {
+                here[d][lane] += clip(coefficient * (here[d][lane] - samples[d][lane])) * alpha;
+            }
+        }
+    }
+
+    for lane in 0..live {
+        // SAFETY: as above. The ends are changed one lane after the other, so lanes that share
+        // an end add up.
+        unsafe {
+            let h = head.add(heads[lane] as usize).cast::<f32>();
+            let t = tail.add(tails[lane] as usize).cast::<f32>();
+            for d in 0..D {
+                *h.add(d) += here[d][lane] - before[d][lane];
+                *t.add(d) -= pull[d][lane];
+            }
+        }
+    }
+}
+
+/// The start of the next window of the pool (a linear congruential generator's high bits).
+#[inline(always)]
+fn next_window(state: &mut u64) -> usize {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 50) as usize
+}
+
+#[inline(always)]
+fn clip(x: f32) -> f32 {
+    let x = if x > 4.0 { 4.0 } else { x };
+    if x < -4.0 { -4.0 } else { x }
+}
+
+/// x^b for x ≥ 0 to about 2e-6 relative, by exponent, mantissa and polynomials: the same bits
+/// everywhere, which the system's `powf` is not. Powers below 2^-126 become 2^-126.
+#[inline(always)]
+pub(crate) fn pow(x: f32, b: f32) -> f32 {
+    // x = 2^e (1 + f) with 1 + f in [sqrt(1/2), sqrt(2)).
+    let bits = x.to_bits() as i32;
+    let e = bits.wrapping_sub(0x3F35_04F3) >> 23;
+    let f = f32::from_bits(bits.wrapping_sub(e << 23) as u32) - 1.0;
+    let f2 = f * f;
+    // log2(1 + f) / f, a Chebyshev fit, in Estrin's order for a short chain.
+    let low = (1.442_696_4 - 0.721_364_05 * f) + f2 * (0.480_629_15 - 0.359_350_65 * f);
+    let high = (0.295_633_6 - 0.269_506_27 * f) + f2 * 0.172_128_73;
+    let log = e as f32 + f * (low + (f2 * f2) * high);
+    let y = b * log;
+    let y = if y > -126.0 { y } else { -126.0 };
+    let y = if y < 126.0 { y } else { 126.0 };
+    // 2^y = 2^n 2^g with g in [-1/2, 1/2]: adding 1.5 * 2^23 rounds to the nearest integer.
+    let shifted = y + 12_582_912.0;
+    let n = (shifted.to_bits() as i32).wrapping_sub(0x4B40_0000);
+    let g = y - (shifted - 12_582_912.0);
+    let g2 = g * g;
+    let low = (1.0 + 0.693_146_95 * g) + g2 * (0.240_221_22 + 0.055_507_426 * g);
+    let high = 0.009_675_46 + 0.001_326_697 * g;
+    let fraction = low + (g2 * g2) * high;
+    f32::from_bits((fraction.to_bits() as i32).wrapping_add(n << 23) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_are_right_to_six_digits() {
+        for b in [0.5f32, 0.79, 1.0, 1.3342, 2.5] {
+            for i in -60..60 {
+                for m in [1.0f32, 1.1, 1.4, 1.5, 1.9] {
+                    let x = m * (i as f32 / 2.0).exp2();
+                    let exact = f64::from(x).powf(f64::from(b));
+                    if (1e-36..1e36).contains(&exact) {
+                        let ours = f64::from(pow(x, b));
+                        assert!((ours / exact - 1.0).abs() < 1e-5, "{x}^{b}: {ours} {exact}");
+                    }
+                }
+            }
+        }
+        assert!(pow(0.0, 1.3) < 1e-30);
+    }
+
+    #[test]
+    fn an_edge_fires_as_often_as_its_rate_says() {
+        let mut edges = EdgeList::new(1000, 1000, 1000);
+        for i in 0..1000 {
+            edges.push(i, i, (i + 1) * 4_000_000);
+        }
+        let mut fired = vec![0; 1000];
+        let (mut heads, mut tails) = ([0; BATCH + LANES], [0; BATCH + LANES]);
+        for epoch in 0..200 {
+            let count = fire(&edges, 0..1000, epoch, &mut heads, &mut tails);
+            heads[..count].iter().for_each(|&h| fired[h as usize] += 1);
+        }
+        for (i, fired) in fired.into_iter().enumerate() {
+            let expected = 200.0 * ((i + 1) as f64 * 4e6) / 4_294_967_296.0;
+            assert!((f64::from(fired) - expected).abs() <= 1.0, "{i}: {fired} {expected}");
+        }
+    }
+}

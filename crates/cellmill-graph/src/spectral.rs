@@ -1,0 +1,147 @@
+//! Spectral layout: the smallest non-trivial eigenvectors of the normalised Laplacian.
+
+pub(crate) mod coarsen;
+mod components;
+mod solve;
+mod walk;
+
+use crate::umap::{check_graph, random};
+use crate::{Points, WeightedGraph};
+use cellmill_engine::{Context, Error, Result};
+use components::Components;
+
+/// Streams of random numbers.
+const SCATTER: u64 = 11;
+
+/// The spectral layout of `graph` in `dim` dimensions, n x `dim`, row-major.
+///
+/// umap-learn's `spectral_layout`: the eigenvectors of 1 - D^-1/2 A D^-1/2 that follow the
+/// trivial one, each of length 1. The components of a disconnected graph are laid out one by one
+/// and placed at the corners of a cross, or, when there are more than 2 `dim` of them, at random
+/// (as umap-learn does without data; [`spectral_layout_of_points`] places them by their centroids).
+///
+/// The solver is a multilevel Chebyshev-filtered subspace iteration with a capped number of
+/// steps: it never stalls, and on a graph with very small gaps it ends with vectors that are
+/// smooth but not exact. The bits do not depend on the number of threads.
+///
+/// # Errors
+/// [`Error::Parameter`] when `dim` is 0 or above 28; [`Error::Data`] when the graph is not a CSR
+/// matrix; [`Error::Budget`]; [`Error::Cancelled`].
+///
+/// ```
+/// use cellmill_engine::Context;
+/// use cellmill_graph::{WeightedGraph, spectral_layout};
+/// // A path of four vertices: the first eigenvector orders them.
+/// let path = WeightedGraph {
+///     indptr: vec![0, 1, 3, 5, 6],
+///     indices: vec![1, 0, 2, 1, 3, 2],
+///     weights: vec![1.0; 6],
+/// };
+/// let x = spectral_layout(&Context::quiet(1)?, &path, 1, 0)?;
+/// assert!((x[0] + x[3]).abs() < 1e-6 && x[0].abs() > x[1].abs());
+/// # Ok::<(), cellmill_engine::Error>(())
+/// ```
+pub fn spectral_layout(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f32>> {
+    layout(ctx, graph, None, dim, seed)
+}
+
+/// As [`spectral_layout`], with the points of the graph's vertices: when there are more than
+/// 2 `dim` components, a spectral embedding of their centroids places them.
+///
+/// # Errors
+/// As [`spectral_layout`]; [`Error::Parameter`] when there are not as many points as vertices.
+pub fn spectral_layout_of_points(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    points: Points<'_>,
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f32>> {
+    if points.n() != graph.n() {
+        return Err(Error::Parameter(format!(
+            "there are {} points for the {} vertices of the graph",
+            points.n(),
+            graph.n()
+        )));
+    }
+    layout(ctx, graph, Some(points), dim, seed)
+}
+
+fn layout(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    points: Option<Points<'_>>,
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f32>> {
+    check_graph(graph)?;
+    if dim == 0 || dim > 28 {
+        return Err(Error::Parameter(format!(
+            "a spectral layout in {dim} dimensions was asked for; from 1 to 28 are possible"
+        )));
+    }
+    let n = graph.n();
+    let width = if dim <= 4 { 8 } else if dim <= 12 { 16 } else { 32 };
+    // Two blocks and the degrees here, half as much again on all coarser levels, whose graphs
+    // are at most as large as this one.
+    let bytes = n as u64 * (12 * width as u64 + 24) + 8 * graph.indices.len() as u64;
+    let _reserved = ctx.budget().reserve(bytes, "the spectral layout")?;
+
+    let components = Components::of(ctx, graph)?;
+    if components.count() <= 1 {
+        if n <= dim + 1 {
+            return Ok(scatter(n, dim, seed, 0, 1.0));
+        }
+        return Ok(connected(ctx, graph, dim, seed)?.into_iter().map(|x| x as f32).collect());
+    }
+
+    let places = components.places(points, dim, seed)?;
+    let ranges = components::ranges(&places, dim);
+    let mut layout = vec![0.0f32; n * dim];
+    for c in 0..components.count() {
+        let members = components.members(c);
+        let (place, range) = (&places[c * dim..(c + 1) * dim], ranges[c]);
+        let inside: Vec<f64> = if members.len() < 2 * dim || members.len() <= dim + 1 {
+            let around = scatter(members.len(), dim, seed, members[0] as u64, range as f32);
+            around.into_iter().map(f64::from).collect()
+        } else {
+            let part = components.subgraph(graph, c);
+            let mut inside = connected(ctx, &part, dim, seed)?;
+            let largest = inside.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+            inside.iter_mut().for_each(|x| *x *= range / largest);
+            inside
+        };
+        for (row, &v) in inside.chunks_exact(dim).zip(members) {
+            for (k, x) in row.iter().enumerate() {
+                layout[v as usize * dim + k] = (place[k] + x) as f32;
+            }
+        }
+    }
+    Ok(layout)
+}
+
+fn connected(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {
+    match dim {
+        0..=4 => solve::eigenvectors::<8>(ctx, graph, dim, seed),
+        5..=12 => solve::eigenvectors::<16>(ctx, graph, dim, seed),
+        _ => solve::eigenvectors::<32>(ctx, graph, dim, seed),
+    }
+}
+
+/// Uniform coordinates in [-range, range].
+fn scatter(n: usize, dim: usize, seed: u64, first: u64, range: f32) -> Vec<f32> {
+    (0..(n * dim) as u64)
+        .map(|i| {
+            let word = random::word(seed, SCATTER, first * dim as u64 + i);
+            (2.0 * random::unit(word) as f32 - 1.0) * range
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

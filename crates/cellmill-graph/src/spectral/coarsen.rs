@@ -1,0 +1,200 @@
+//! Coarser graphs by aggregation.
+
+use crate::WeightedGraph;
+use cellmill_engine::{Context, Result};
+use rayon::prelude::*;
+
+/// An entry is strong when it weighs at least this fraction of its row's largest.
+const STRONG: f32 = 0.25;
+/// Vertices between two looks at the cancel flag.
+const VERTICES: usize = 1 << 14;
+/// No aggregate yet.
+const NONE: u32 = u32::MAX;
+
+/// A partition of the vertices into connected groups.
+#[derive(Debug)]
+pub(crate) struct Aggregates {
+    /// The aggregate of each vertex.
+    pub(crate) of: Vec<u32>,
+    /// The number of aggregates.
+    pub(crate) count: usize,
+}
+
+impl Aggregates {
+    /// The members of each aggregate: starts (`count + 1`) and vertices, increasing in each.
+    pub(crate) fn members(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut starts = vec![0u32; self.count + 1];
+        for &c in &self.of {
+            starts[c as usize + 1] += 1;
+        }
+        for c in 0..self.count {
+            starts[c + 1] += starts[c];
+        }
+        let mut next = starts.clone();
+        let mut members = vec![0u32; self.of.len()];
+        for (vertex, &c) in self.of.iter().enumerate() {
+            members[next[c as usize] as usize] = vertex as u32;
+            next[c as usize] += 1;
+        }
+        (starts, members)
+    }
+}
+
+/// Groups each vertex with its strong neighbours where none of them is in a group yet; what
+/// remains joins the group of its heaviest neighbour. In the order of the vertices.
+pub(crate) fn aggregate(ctx: &Context, graph: &WeightedGraph) -> Result<Aggregates> {
+    let n = graph.n();
+    let mut of = vec![NONE; n];
+    let mut count = 0u32;
+    for v in 0..n {
+        if v % VERTICES == 0 {
+            ctx.cancel().check()?;
+        }
+        if of[v] != NONE {
+            continue;
+        }
+        let row = graph.row(v);
+        let weights = &graph.weights[row.clone()];
+        let strong = STRONG * weights.iter().copied().fold(0.0, f32::max);
+        let neighbours = || {
+            graph.indices[row.clone()]
+                .iter()
+                .zip(weights)
+                .filter(move |&(_, &w)| w >= strong)
+                .map(|(&j, _)| j as usize)
+        };
+        if neighbours().all(|j| of[j] == NONE) {
+            of[v] = count;
+            neighbours().for_each(|j| of[j] = count);
+            count += 1;
+        }
+    }
+    for v in 0..n {
+        if v % VERTICES == 0 {
+            ctx.cancel().check()?;
+        }
+        if of[v] != NONE {
+            continue;
+        }
+        let mut best = (0.0, NONE);
+        for e in graph.row(v) {
+            let to = of[graph.indices[e] as usize];
+            if to != NONE && graph.weights[e] > best.0 {
+                best = (graph.weights[e], to);
+            }
+        }
+        if best.1 == NONE {
+            best.1 = count;
+            count += 1;
+        }
+        of[v] = best.1;
+    }
+    Ok(Aggregates { of, count: count as usize })
+}
+
+/// A graph whose vertices are aggregates.
+#[derive(Debug)]
+pub(crate) struct Contracted {
+    /// Sums of the weights between aggregates.
+    pub(crate) graph: WeightedGraph,
+    /// Sums of the weights inside each aggregate (both directions).
+    pub(crate) inside: Vec<f64>,
+}
+
+/// Sums the weights between and inside of the aggregates.
+pub(crate) fn contract(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    aggregates: &Aggregates,
+) -> Result<Contracted> {
+    let (starts, members) = aggregates.members();
+    let count = aggregates.count;
+    // A task has about 64 aggregates at least; a dense row of sums is used again by the next.
+    let block = count.div_ceil(256).max(64);
+    let rows: Vec<Rows> = ctx.pool().install(|| {
+        (0..count.div_ceil(block))
+            .into_par_iter()
+            .map_init(
+                || vec![0.0f32; count],
+                |sums, b| {
+                    ctx.cancel().check()?;
+                    let mut rows = Rows::default();
+                    let mut touched = Vec::new();
+                    for c in b * block..count.min((b + 1) * block) {
+                        let mut inside = 0.0f64;
+                        for &v in &members[starts[c] as usize..starts[c + 1] as usize] {
+                            for e in graph.row(v as usize) {
+                                let to = aggregates.of[graph.indices[e] as usize];
+                                let weight = graph.weights[e];
+                                if to as usize == c {
+                                    inside += f64::from(weight);
+                                } else if weight > 0.0 {
+                                    if sums[to as usize] == 0.0 {
+                                        touched.push(to);
+                                    }
+                                    sums[to as usize] += weight;
+                                }
+                            }
+                        }
+                        touched.sort_unstable();
+                        for &to in &touched {
+                            rows.indices.push(to);
+                            rows.weights.push(std::mem::take(&mut sums[to as usize]));
+                        }
+                        rows.lengths.push(touched.len() as u64);
+                        rows.inside.push(inside);
+                        touched.clear();
+                    }
+                    Ok(rows)
+                },
+            )
+            .collect::<Result<_>>()
+    })?;
+    let mut contracted = Contracted {
+        graph: WeightedGraph { indptr: vec![0], indices: Vec::new(), weights: Vec::new() },
+        inside: Vec::with_capacity(count),
+    };
+    let mut end = 0;
+    for part in rows {
+        for length in part.lengths {
+            end += length;
+            contracted.graph.indptr.push(end);
+        }
+        contracted.graph.indices.extend_from_slice(&part.indices);
+        contracted.graph.weights.extend_from_slice(&part.weights);
+        contracted.inside.extend_from_slice(&part.inside);
+    }
+    Ok(contracted)
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    lengths: Vec<u64>,
+    indices: Vec<u32>,
+    weights: Vec<f32>,
+    inside: Vec<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spectral::tests::ring;
+
+    #[test]
+    fn contraction_keeps_all_weight() {
+        let graph = ring(1000, 7);
+        let ctx = Context::quiet(2).unwrap();
+        let aggregates = aggregate(&ctx, &graph).unwrap();
+        assert!(aggregates.count < 500);
+        let coarse = contract(&ctx, &graph, &aggregates).unwrap();
+        let before: f64 = graph.weights.iter().map(|&w| f64::from(w)).sum();
+        let after: f64 = coarse.graph.weights.iter().map(|&w| f64::from(w)).sum::<f64>()
+            + coarse.inside.iter().sum::<f64>();
+        assert!((before - after).abs() < 1e-6 * before);
+        assert_eq!(coarse.graph.n(), aggregates.count);
+        for c in 0..aggregates.count {
+            let row = &coarse.graph.indices[coarse.graph.row(c)];
+            assert!(row.windows(2).all(|pair| pair[0] < pair[1]) && !row.contains(&(c as u32)));
+        }
+    }
+}

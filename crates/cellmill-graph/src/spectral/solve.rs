@@ -1,0 +1,266 @@
+//! The smallest eigenvectors of a connected graph's Laplacian, from coarse to fine.
+
+use super::coarsen::{self, Contracted};
+use super::walk::{Block, Gram, Walk};
+use crate::WeightedGraph;
+use crate::umap::random;
+use cellmill_engine::{Context, Error, Result};
+use faer::{Mat, Side};
+
+/// A dense eigendecomposition up to this many vertices.
+const DENSE: usize = 320;
+/// The degree of the Chebyshev filter between two Rayleigh–Ritz steps.
+const DEGREE: usize = 16;
+/// A vector is done when its residual is below this fraction of the block's largest Ritz value.
+const TOLERANCE: f64 = 2e-3;
+/// Work for a level, in entries times applications: what caps the iterations.
+const WORK: u64 = 1_000_000_000;
+
+/// The `dim` eigenvectors of L = 1 - D^-1/2 A D^-1/2 that follow the trivial one, in order of
+/// eigenvalue, each of length 1 and with its largest entry positive; n x `dim`, row-major.
+///
+/// `M` vectors travel together; more than `dim` of them speed up convergence. The number of
+/// steps is capped: this never stalls, and ends with the best vectors found.
+pub(super) fn eigenvectors<const M: usize>(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f64>> {
+    let walk = Walk::new(graph, &[]);
+    if walk.n() <= DENSE {
+        let (vectors, width) = dense(&walk)?;
+        let symmetric = (0..walk.n()).flat_map(|v| {
+            let scale = f64::from(walk.degree[v]).sqrt();
+            let row = &vectors[v * width..(v + 1) * width];
+            (0..dim).map(move |k| row.get(k).map_or(0.0, |x| x * scale)).collect::<Vec<_>>()
+        });
+        return Ok(normalised(symmetric.collect(), dim));
+    }
+    let x = level::<M>(ctx, &walk, dim, seed, 0)?;
+    let symmetric = x.iter().zip(&walk.degree).flat_map(|(x, &d)| {
+        let scale = f64::from(d).sqrt();
+        x[..dim].iter().map(move |&x| f64::from(x) * scale)
+    });
+    Ok(normalised(symmetric.collect(), dim))
+}
+
+/// The block of one level: a coarser level's, carried over and refined.
+fn level<const M: usize>(
+    ctx: &Context,
+    walk: &Walk<'_>,
+    dim: usize,
+    seed: u64,
+    depth: u64,
+) -> Result<Block<M>> {
+    let n = walk.n();
+    if n <= DENSE {
+        let (vectors, width) = dense(walk)?;
+        return Ok((0..n)
+            .map(|v| {
+                std::array::from_fn(|k| {
+                    if k < width { vectors[v * width + k] as f32 } else { noise(seed, depth, v, k) }
+                })
+            })
+            .collect());
+    }
+    let aggregates = coarsen::aggregate(ctx, walk.graph)?;
+    let mut x: Block<M> = if aggregates.count as f64 > 0.9 * n as f64 {
+        (0..n).map(|v| std::array::from_fn(|k| noise(seed, depth, v, k))).collect()
+    } else {
+        let Contracted { graph, mut inside } = coarsen::contract(ctx, walk.graph, &aggregates)?;
+        for (v, &w) in walk.inside.iter().enumerate() {
+            inside[aggregates.of[v] as usize] += w;
+        }
+        let coarse = level::<M>(ctx, &Walk::new(&graph, &inside), dim, seed, depth + 1)?;
+        aggregates.of.iter().map(|&c| coarse[c as usize]).collect()
+    };
+    refine(ctx, walk, &mut x, dim, seed, depth)?;
+    Ok(x)
+}
+
+/// Chebyshev-filtered subspace iteration (Zhou, Saad, Tiago and Chelikowsky 2006).
+fn refine<const M: usize>(
+    ctx: &Context,
+    walk: &Walk<'_>,
+    x: &mut Block<M>,
+    dim: usize,
+    seed: u64,
+    depth: u64,
+) -> Result<()> {
+    let mut y: Block<M> = vec![[0.0; M]; walk.n()];
+    let entries = walk.graph.indices.len() as u64 + walk.n() as u64;
+    let cap = (WORK / entries).clamp(40, 1600) as usize;
+    let mut applied = 0;
+    // A little smoothing first, so that the steps of the carried-over block do not count as
+    // large Ritz values.
+    for _ in 0..2 {
+        walk.apply(ctx, x, &mut y, (-0.5, 2.0, 0.0));
+        std::mem::swap(x, &mut y);
+    }
+    loop {
+        ctx.cancel().check()?;
+        walk.deflate(ctx, x);
+        walk.apply(ctx, x, &mut y, (1.0, 0.0, 0.0));
+        applied += 1;
+        let Some(ritz) = Ritz::new(&walk.inner(ctx, x, x), &walk.inner(ctx, x, &y))? else {
+            // The block lost rank (possible for graphs of few distinct eigenvalues).
+            for (v, x) in x.iter_mut().enumerate() {
+                for (k, x) in x.iter_mut().enumerate() {
+                    *x += noise(seed, depth + 100, v, k) * 1e-3 / (walk.n() as f32).sqrt();
+                }
+            }
+            if applied >= cap {
+                return Ok(());
+            }
+            continue;
+        };
+        walk.rotate(ctx, x, &ritz.vectors);
+        walk.rotate(ctx, &mut y, &ritz.vectors);
+        let residuals = walk.residuals(ctx, x, &y, &ritz.values);
+        let edge = ritz.values[M - 1].clamp(1e-7, 1.0);
+        let done = residuals[..dim].iter().all(|&r| r <= TOLERANCE * edge);
+        if done || applied >= cap {
+            return Ok(());
+        }
+        // The filter damps [edge, 2] and is normalised at 0.
+        let (half, centre) = ((2.0 - edge) / 2.0, (2.0 + edge) / 2.0);
+        let first = -half / centre;
+        let mut sigma = first;
+        walk.apply(ctx, x, &mut y, (sigma / half, centre, 0.0));
+        for _ in 1..DEGREE {
+            let next = 1.0 / (2.0 / first - sigma);
+            walk.apply(ctx, &y, x, (2.0 * next / half, centre, -sigma * next));
+            std::mem::swap(x, &mut y);
+            sigma = next;
+            ctx.cancel().check()?;
+        }
+        std::mem::swap(x, &mut y);
+        applied += DEGREE;
+    }
+}
+
+impl Walk<'_> {
+    /// The lengths of L x - x θ, in D's norm.
+    fn residuals<const M: usize>(
+        &self,
+        ctx: &Context,
+        x: &Block<M>,
+        lx: &Block<M>,
+        values: &[f64; M],
+    ) -> [f64; M] {
+        use rayon::prelude::*;
+        let parts: Vec<[f64; M]> = ctx.pool().install(|| {
+            x.par_chunks(2048)
+                .zip(lx.par_chunks(2048))
+                .zip(self.degree.par_chunks(2048))
+                .map(|((x, lx), degree)| {
+                    let mut sums = [0.0; M];
+                    for ((x, lx), &d) in x.iter().zip(lx).zip(degree) {
+                        for k in 0..M {
+                            let r = f64::from(lx[k]) - values[k] * f64::from(x[k]);
+                            sums[k] += f64::from(d) * r * r;
+                        }
+                    }
+                    sums
+                })
+                .collect()
+        });
+        let mut total = [0.0; M];
+        for part in parts {
+            for k in 0..M {
+                total[k] += part[k];
+            }
+        }
+        total.map(f64::sqrt)
+    }
+}
+
+/// The Rayleigh–Ritz step.
+struct Ritz<const M: usize> {
+    values: [f64; M],
+    vectors: Gram<M>,
+}
+
+impl<const M: usize> Ritz<M> {
+    /// Solves H u = θ G u, θ increasing; `None` when the block does not have full rank.
+    fn new(g: &Gram<M>, h: &Gram<M>) -> Result<Option<Self>> {
+        // Vectors of one length first, so that the rank is judged by directions alone.
+        let lengths: [f64; M] = std::array::from_fn(|k| g[k][k].sqrt());
+        if lengths.iter().any(|&l| !(l > 0.0 && l.is_finite())) {
+            return Ok(None);
+        }
+        let overlap = Mat::from_fn(M, M, |i, j| {
+            (g[i][j] + g[j][i]) / (2.0 * lengths[i] * lengths[j])
+        });
+        let overlap = eigen(&overlap)?;
+        let (values, basis) = (overlap.S().column_vector(), overlap.U());
+        if values[0] < 1e-9 {
+            return Ok(None);
+        }
+        // W = lengths^-1 U S^-1/2, so that W' G W = 1.
+        let white = Mat::from_fn(M, M, |i, j| basis[(i, j)] / (lengths[i] * values[j].sqrt()));
+        let h = Mat::from_fn(M, M, |i, j| (h[i][j] + h[j][i]) / 2.0);
+        let projected = white.transpose() * h * &white;
+        let ritz = eigen(&projected)?;
+        let vectors = &white * ritz.U();
+        let values = ritz.S().column_vector();
+        Ok(Some(Self {
+            values: std::array::from_fn(|k| values[k]),
+            vectors: std::array::from_fn(|i| std::array::from_fn(|j| vectors[(i, j)])),
+        }))
+    }
+}
+
+/// All eigenvectors but the trivial one, of the walk (n x n-1, row-major, by eigenvalue).
+fn dense(walk: &Walk<'_>) -> Result<(Vec<f64>, usize)> {
+    let n = walk.n();
+    let scale: Vec<f64> = walk.degree.iter().map(|&d| 1.0 / f64::from(d).sqrt()).collect();
+    let mut laplacian = Mat::from_fn(n, n, |i, j| if i == j { 1.0 } else { 0.0 });
+    for v in 0..n {
+        if let Some(&w) = walk.inside.get(v) {
+            laplacian[(v, v)] -= w * scale[v] * scale[v];
+        }
+        for e in walk.graph.row(v) {
+            let j = walk.graph.indices[e] as usize;
+            laplacian[(v, j)] -= f64::from(walk.graph.weights[e]) * scale[v] * scale[j];
+        }
+    }
+    let eigen = eigen(&laplacian)?;
+    let vectors = eigen.U();
+    let width = n.saturating_sub(1);
+    let mut out = Vec::with_capacity(n * width);
+    for v in 0..n {
+        out.extend((1..n).map(|k| vectors[(v, k)] * scale[v]));
+    }
+    Ok((out, width))
+}
+
+fn eigen(matrix: &Mat<f64>) -> Result<faer::linalg::solvers::SelfAdjointEigen<f64>> {
+    matrix.self_adjoint_eigen(Side::Lower).map_err(|e| {
+        Error::Data(format!(
+            "the spectral layout's {} x {} eigenproblem was not solved ({e:?}); the graph's \
+             weights may be too uneven: take another initialisation",
+            matrix.nrows(),
+            matrix.ncols()
+        ))
+    })
+}
+
+/// Columns of length 1, the largest entry of each positive.
+fn normalised(mut columns: Vec<f64>, dim: usize) -> Vec<f64> {
+    for k in 0..dim {
+        let column = || columns.iter().skip(k).step_by(dim);
+        let length = column().map(|x| x * x).sum::<f64>().sqrt();
+        let largest = column().fold(0.0f64, |m, &x| if x.abs() > m.abs() { x } else { m });
+        if length > 0.0 {
+            let scale = largest.signum() / length;
+            columns.iter_mut().skip(k).step_by(dim).for_each(|x| *x *= scale);
+        }
+    }
+    columns
+}
+
+fn noise(seed: u64, depth: u64, v: usize, k: usize) -> f32 {
+    (random::unit(random::word(seed, 1000 + depth * 64 + k as u64, v as u64)) - 0.5) as f32
+}

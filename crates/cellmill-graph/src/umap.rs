@@ -1,0 +1,238 @@
+//! UMAP's layout of a weighted graph (McInnes, Healy and Melville 2018; umap-learn 0.5.12).
+//!
+//! [`initial_layout`] gives the coordinates to begin with, [`umap`] improves them by stochastic
+//! gradient descent on the cross-entropy between the graph and the layout.
+
+mod ab;
+mod edges;
+mod init;
+mod order;
+mod parallel;
+pub(crate) mod random;
+mod sequential;
+
+pub use ab::find_ab_params;
+pub use init::{Init, initial_layout};
+
+use crate::WeightedGraph;
+use cellmill_engine::{Context, Error, Event, Result};
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// Up to this many vertices the layout follows umap-learn's own order of events, and the number
+/// of epochs is 500 by default.
+const SMALL: usize = 10_000;
+
+/// The name of the stage in events.
+const STAGE: &str = "umap";
+
+/// How a layout is made; the defaults are those of scanpy's `tl.umap`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UmapParams {
+    /// The curve's a, of [`find_ab_params`].
+    pub a: f64,
+    /// The curve's b, of [`find_ab_params`].
+    pub b: f64,
+    /// Epochs (scanpy's `maxiter`); `None`: 500 up to 10,000 vertices, 200 above.
+    pub n_epochs: Option<usize>,
+    /// The initial learning rate, which falls linearly to 0.
+    pub alpha: f64,
+    /// The weight of repulsion.
+    pub gamma: f64,
+    /// Repulsions for each attraction.
+    pub negative_sample_rate: usize,
+    /// Dimensions of the layout.
+    pub n_components: usize,
+    /// Seed of the negative samples (scanpy's `random_state`).
+    pub seed: u64,
+}
+
+impl Default for UmapParams {
+    fn default() -> Self {
+        Self {
+            a: 0.583_030_019_860_111_8,
+            b: 1.334_166_993_256_519_3,
+            n_epochs: None,
+            alpha: 1.0,
+            gamma: 1.0,
+            negative_sample_rate: 5,
+            n_components: 2,
+            seed: 0,
+        }
+    }
+}
+
+impl UmapParams {
+    /// The number of epochs for a graph of `n` vertices.
+    pub fn epochs(&self, n: usize) -> usize {
+        self.n_epochs.unwrap_or(default_epochs(n))
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = [("a", self.a), ("b", self.b)];
+        for (name, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(Error::Parameter(format!(
+                    "{name} is {value}; it must be a positive number"
+                )));
+            }
+        }
+        for (name, value) in [("alpha", self.alpha), ("gamma", self.gamma)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::Parameter(format!(
+                    "{name} is {value}; it must be a number that is not negative"
+                )));
+            }
+        }
+        if self.n_components == 0 {
+            return Err(Error::Parameter(
+                "n_components is 0; a layout has at least one dimension".to_owned(),
+            ));
+        }
+        for (name, value) in [
+            ("n_epochs", self.n_epochs.unwrap_or(0)),
+            ("negative_sample_rate", self.negative_sample_rate),
+        ] {
+            if u32::try_from(value).is_err() {
+                return Err(Error::Parameter(format!("{name} is {value}; it must be below 2^32")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn default_epochs(n: usize) -> usize {
+    if n <= SMALL { 500 } else { 200 }
+}
+
+/// The layout of `graph` (n x `n_components`, row-major) that begins at `init`.
+///
+/// umap-learn's `optimize_layout_euclidean` as `scanpy.tl.umap` calls it: entries below
+/// max / n_epochs are dropped, an edge fires in proportion to its weight, pulls both its ends
+/// together and pushes its head from random vertices. `init` is used as it is: [`initial_layout`]
+/// gives it umap-learn's scale.
+///
+/// Up to 10,000 vertices, and in other than 2 or 3 dimensions, the events run one by one in
+/// umap-learn's order. Above, they run in fixed parts, 32 lanes at a time. The result has the
+/// same bits for any number of threads and on every instruction set.
+///
+/// # Errors
+/// [`Error::Parameter`] when a parameter is out of range or `init` is not n x `n_components`;
+/// [`Error::Data`] when a coordinate or a weight is not finite, or the graph is not a CSR matrix;
+/// [`Error::Budget`] when the edges do not fit; [`Error::Cancelled`].
+pub fn umap(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    init: &[f32],
+    parameters: &UmapParams,
+) -> Result<Vec<f32>> {
+    parameters.check()?;
+    check_graph(graph)?;
+    let (n, d) = (graph.n(), parameters.n_components);
+    if n.checked_mul(d) != Some(init.len()) {
+        return Err(Error::Parameter(format!(
+            "the initial layout has {} coordinates; {n} vertices in {d} dimensions need {}",
+            init.len(),
+            n * d
+        )));
+    }
+    if let Some(i) = init.iter().position(|x| !x.is_finite()) {
+        return Err(Error::Data(format!(
+            "the initial coordinate {} of vertex {} is {}; every coordinate must be finite",
+            i % d,
+            i / d,
+            init[i]
+        )));
+    }
+    let n_epochs = parameters.epochs(n);
+    let Some(floor) = weight_floor(graph, n_epochs) else {
+        return Ok(init.to_vec());
+    };
+    ctx.emit(Event::StageStarted {
+        stage: STAGE.to_owned(),
+        total: n_epochs as u64,
+        unit: "epochs".to_owned(),
+    });
+    let started = Instant::now();
+    let layout = match d {
+        2 if n > SMALL => parallel::layout::<2>(ctx, graph, floor, init, parameters, n_epochs)?,
+        3 if n > SMALL => parallel::layout::<3>(ctx, graph, floor, init, parameters, n_epochs)?,
+        _ => sequential::layout(ctx, graph, floor, init, parameters, n_epochs)?,
+    };
+    ctx.emit(Event::StageFinished {
+        stage: STAGE.to_owned(),
+        seconds: started.elapsed().as_secs_f64(),
+        bytes_read: 0,
+    });
+    Ok(layout)
+}
+
+/// The weights that count: the largest, and the smallest that is kept.
+#[derive(Debug, Clone, Copy)]
+struct Floor {
+    max: f32,
+    min: f32,
+}
+
+/// umap-learn drops entries below max / n_epochs, which would never fire; with 10 epochs or
+/// fewer it takes the default number of epochs there. `None` when there is nothing to lay out.
+fn weight_floor(graph: &WeightedGraph, n_epochs: usize) -> Option<Floor> {
+    let max = graph.weights.iter().copied().fold(0.0f32, f32::max);
+    let epochs = if n_epochs > 10 { n_epochs } else { default_epochs(graph.n()) };
+    (max > 0.0).then_some(Floor { max, min: max / epochs as f32 })
+}
+
+/// The graph without the entries that [`weight_floor`] drops.
+fn pruned(graph: &WeightedGraph, n_epochs: usize) -> Cow<'_, WeightedGraph> {
+    let min = weight_floor(graph, n_epochs).map_or(0.0, |floor| floor.min);
+    if graph.weights.iter().all(|&w| w >= min && w > 0.0) {
+        return Cow::Borrowed(graph);
+    }
+    let mut kept = WeightedGraph { indptr: vec![0], indices: Vec::new(), weights: Vec::new() };
+    for i in 0..graph.n() {
+        for e in graph.row(i) {
+            if graph.weights[e] >= min && graph.weights[e] > 0.0 {
+                kept.indices.push(graph.indices[e]);
+                kept.weights.push(graph.weights[e]);
+            }
+        }
+        kept.indptr.push(kept.indices.len() as u64);
+    }
+    Cow::Owned(kept)
+}
+
+/// Refuses what is not a square CSR matrix with finite weights that are not negative.
+pub(crate) fn check_graph(graph: &WeightedGraph) -> Result<()> {
+    let damaged = |what: String| Err(Error::Data(format!("the graph is not a CSR matrix: {what}")));
+    if graph.indptr.first() != Some(&0) {
+        return damaged("indptr does not begin with 0".to_owned());
+    }
+    let n = graph.n();
+    if n as u64 >= u64::from(u32::MAX) {
+        return damaged(format!("{n} vertices are more than 2^32 - 2"));
+    }
+    if let Some(row) = graph.indptr.windows(2).position(|pair| pair[0] > pair[1]) {
+        return damaged(format!("indptr falls after row {row}"));
+    }
+    if graph.nnz() != graph.indices.len() as u64 || graph.indices.len() != graph.weights.len() {
+        return damaged(format!(
+            "indptr ends at {}, there are {} indices and {} weights",
+            graph.nnz(),
+            graph.indices.len(),
+            graph.weights.len()
+        ));
+    }
+    if let Some(e) = graph.indices.iter().position(|&j| j as usize >= n) {
+        return damaged(format!("entry {e} is in column {} of {n}", graph.indices[e]));
+    }
+    if let Some(e) = graph.weights.iter().position(|&w| !(w >= 0.0 && w.is_finite())) {
+        return damaged(format!(
+            "entry {e} weighs {}; weights must be finite and not negative",
+            graph.weights[e]
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
