@@ -1,41 +1,69 @@
 //! The SIMD kernels, and the only unsafe code of this crate.
 //!
-//! Every kernel is written once over fixed lanes and compiled for several instruction sets; the
-//! order of its operations is the same in all of them, so the bits are too.
+//! Every instruction set gives the same bits: the order of operations is fixed, however wide the
+//! lanes are.
 
 pub(crate) mod layout;
 
-/// An instruction set that a kernel may be compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// An instruction set that kernels are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Isa {
-    /// What the target always has (SSE2 on x86-64, NEON on aarch64).
-    Portable,
-    /// AVX2 with FMA.
-    Avx2,
-    /// AVX-512 F, BW, DQ and VL.
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
     Avx512,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// aarch64.
+    Neon,
+    /// Plain Rust.
+    Portable,
 }
 
-/// The widest instruction set of this machine.
-pub fn isa() -> Isa {
-    available().last().copied().unwrap_or(Isa::Portable)
-}
-
-/// The instruction sets of this machine, the narrowest first.
-pub fn available() -> Vec<Isa> {
-    let mut sets = vec![Isa::Portable];
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            sets.push(Isa::Avx2);
-            if std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512vl")
-            {
-                sets.push(Isa::Avx512);
+impl Isa {
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && Isa::Avx2.is_available()
             }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("bmi1")
+                    && is_x86_feature_detected!("bmi2")
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => true,
+            Isa::Portable => true,
+            _ => false,
         }
     }
-    sets
+
+    /// Every instruction set that this machine has, the best first.
+    pub fn available() -> Vec<Isa> {
+        [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable]
+            .into_iter()
+            .filter(|isa| isa.is_available())
+            .collect()
+    }
+}
+
+/// The instruction set that the kernels run on.
+///
+/// ```
+/// assert!(cellmill_graph::kernel::isa().is_available());
+/// ```
+pub fn isa() -> Isa {
+    [Isa::Avx512, Isa::Avx2, Isa::Neon]
+        .into_iter()
+        .find(|isa| isa.is_available())
+        .unwrap_or(Isa::Portable)
 }

@@ -24,7 +24,9 @@ impl<'a> Points<'a> {
             )));
         }
         if n as u64 > u64::from(u32::MAX) - 1 {
-            return Err(Error::Parameter(format!("{n} points are more than 2^32 - 2")));
+            return Err(Error::Parameter(format!(
+                "{n} points are more than 2^32 - 2"
+            )));
         }
         if let Some(i) = data.iter().position(|x| !x.is_finite()) {
             return Err(Error::Data(format!(

@@ -86,7 +86,13 @@ fn layout(
         )));
     }
     let n = graph.n();
-    let width = if dim <= 4 { 8 } else if dim <= 12 { 16 } else { 32 };
+    let width = if dim <= 4 {
+        8
+    } else if dim <= 12 {
+        16
+    } else {
+        32
+    };
     // Two blocks and the degrees here, half as much again on all coarser levels, whose graphs
     // are at most as large as this one.
     let bytes = n as u64 * (12 * width as u64 + 24) + 8 * graph.indices.len() as u64;
@@ -97,7 +103,10 @@ fn layout(
         if n <= dim + 1 {
             return Ok(scatter(n, dim, seed, 0, 1.0));
         }
-        return Ok(connected(ctx, graph, dim, seed)?.into_iter().map(|x| x as f32).collect());
+        return Ok(connected(ctx, graph, dim, seed)?
+            .into_iter()
+            .map(|x| x as f32)
+            .collect());
     }
 
     let places = components.places(points, dim, seed)?;

@@ -50,8 +50,8 @@ pub struct UmapParams {
 impl Default for UmapParams {
     fn default() -> Self {
         Self {
-            a: 0.583_030_019_860_111_8,
-            b: 1.334_166_993_256_519_3,
+            a: 0.583_030_020_341_442_5,
+            b: 1.334_166_992_431_491_4,
             n_epochs: None,
             alpha: 1.0,
             gamma: 1.0,
@@ -94,7 +94,9 @@ impl UmapParams {
             ("negative_sample_rate", self.negative_sample_rate),
         ] {
             if u32::try_from(value).is_err() {
-                return Err(Error::Parameter(format!("{name} is {value}; it must be below 2^32")));
+                return Err(Error::Parameter(format!(
+                    "{name} is {value}; it must be below 2^32"
+                )));
             }
         }
         Ok(())
@@ -178,8 +180,15 @@ struct Floor {
 /// fewer it takes the default number of epochs there. `None` when there is nothing to lay out.
 fn weight_floor(graph: &WeightedGraph, n_epochs: usize) -> Option<Floor> {
     let max = graph.weights.iter().copied().fold(0.0f32, f32::max);
-    let epochs = if n_epochs > 10 { n_epochs } else { default_epochs(graph.n()) };
-    (max > 0.0).then_some(Floor { max, min: max / epochs as f32 })
+    let epochs = if n_epochs > 10 {
+        n_epochs
+    } else {
+        default_epochs(graph.n())
+    };
+    (max > 0.0).then_some(Floor {
+        max,
+        min: max / epochs as f32,
+    })
 }
 
 /// The graph without the entries that [`weight_floor`] drops.
@@ -188,7 +197,11 @@ fn pruned(graph: &WeightedGraph, n_epochs: usize) -> Cow<'_, WeightedGraph> {
     if graph.weights.iter().all(|&w| w >= min && w > 0.0) {
         return Cow::Borrowed(graph);
     }
-    let mut kept = WeightedGraph { indptr: vec![0], indices: Vec::new(), weights: Vec::new() };
+    let mut kept = WeightedGraph {
+        indptr: vec![0],
+        indices: Vec::new(),
+        weights: Vec::new(),
+    };
     for i in 0..graph.n() {
         for e in graph.row(i) {
             if graph.weights[e] >= min && graph.weights[e] > 0.0 {
@@ -203,7 +216,11 @@ fn pruned(graph: &WeightedGraph, n_epochs: usize) -> Cow<'_, WeightedGraph> {
 
 /// Refuses what is not a square CSR matrix with finite weights that are not negative.
 pub(crate) fn check_graph(graph: &WeightedGraph) -> Result<()> {
-    let damaged = |what: String| Err(Error::Data(format!("the graph is not a CSR matrix: {what}")));
+    let damaged = |what: String| {
+        Err(Error::Data(format!(
+            "the graph is not a CSR matrix: {what}"
+        )))
+    };
     if graph.indptr.first() != Some(&0) {
         return damaged("indptr does not begin with 0".to_owned());
     }
@@ -223,9 +240,16 @@ pub(crate) fn check_graph(graph: &WeightedGraph) -> Result<()> {
         ));
     }
     if let Some(e) = graph.indices.iter().position(|&j| j as usize >= n) {
-        return damaged(format!("entry {e} is in column {} of {n}", graph.indices[e]));
+        return damaged(format!(
+            "entry {e} is in column {} of {n}",
+            graph.indices[e]
+        ));
     }
-    if let Some(e) = graph.weights.iter().position(|&w| !(w >= 0.0 && w.is_finite())) {
+    if let Some(e) = graph
+        .weights
+        .iter()
+        .position(|&w| !(w >= 0.0 && w.is_finite()))
+    {
         return damaged(format!(
             "entry {e} weighs {}; weights must be finite and not negative",
             graph.weights[e]

@@ -63,7 +63,9 @@ pub(crate) struct Pool<const D: usize> {
 impl<const D: usize> Pool<D> {
     /// A pool of points at the origin.
     pub(crate) fn new() -> Self {
-        Self { axis: std::array::from_fn(|_| vec![0.0; POOL + LANES]) }
+        Self {
+            axis: std::array::from_fn(|_| vec![0.0; POOL + LANES]),
+        }
     }
 
     /// Sets point `i`.
@@ -117,6 +119,7 @@ pub(crate) fn step<const D: usize>(
     pool: &Pool<D>,
     parameters: &Step,
 ) {
+    assert!(isa.is_available());
     assert!(range.start <= range.end && range.end <= edges.len());
     assert!(heads.len() >= edges.heads);
     assert!(pool.axis.iter().all(|axis| axis.len() == POOL + LANES));
@@ -134,17 +137,17 @@ pub(crate) fn step<const D: usize>(
     // SAFETY: every index of `edges` is below `heads` and `tails` (EdgeList::push), which are
     // at most the lengths of the slices behind the pointers; the range lies inside the list;
     // both pointers come from exclusive borrows (of one slice or of two) that live on, and
-    // `run` goes through raw pointers only, so that they may be equal. A target feature is
-    // used only where `available` found it, since an `Isa` is made nowhere else.
+    // `run` goes through raw pointers only, so that they may be equal. The machine has the
+    // target features of `isa`.
     unsafe {
         match isa {
-            Isa::Portable => run(edges, range, head, tail, pool, parameters),
+            Isa::Portable | Isa::Neon => run(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => run_avx512(edges, range, head, tail, pool, parameters),
             #[cfg(not(target_arch = "x86_64"))]
-            _ => run(edges, range, head, tail, pool, parameters),
+            Isa::Avx2 | Isa::Avx512 => run(edges, range, head, tail, pool, parameters),
         }
     }
 }
@@ -195,7 +198,13 @@ unsafe fn run<const D: usize>(
     let mut start = range.start;
     while start < range.end {
         let end = range.end.min(start + BATCH);
-        let fired = fire(edges, start..end, parameters.epoch, &mut fired_head, &mut fired_tail);
+        let fired = fire(
+            edges,
+            start..end,
+            parameters.epoch,
+            &mut fired_head,
+            &mut fired_tail,
+        );
         start = end;
         if fired == 0 {
             continue;
@@ -269,12 +278,24 @@ unsafe fn lanes<const D: usize>(
     parameters: &Step,
     state: &mut u64,
 ) {
-    let Step { a, b, gamma, alpha, negatives, .. } = *parameters;
+    let Step {
+        a,
+        b,
+        gamma,
+        alpha,
+        negatives,
+        ..
+    } = *parameters;
     let mut before: [Lanes; D] = [[0.0; LANES]; D];
     let mut other: [Lanes; D] = [[0.0; LANES]; D];
     for lane in 0..LANES {
         // SAFETY: the caller's indices are in range.
-        let (h, t) = unsafe { (*head.add(heads[lane] as usize), *tail.add(tails[lane] as usize)) };
+        let (h, t) = unsafe {
+            (
+                *head.add(heads[lane] as usize),
+                *tail.add(tails[lane] as usize),
+            )
+        };
         for d in 0..D {
             before[d][lane] = h[d];
             other[d][lane] = t[d];
@@ -339,7 +360,9 @@ unsafe fn lanes<const D: usize>(
 /// The start of the next window of the pool (a linear congruential generator's high bits).
 #[inline(always)]
 fn next_window(state: &mut u64) -> usize {
-    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *state = state
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     (*state >> 50) as usize
 }
 
@@ -411,7 +434,10 @@ mod tests {
         }
         for (i, fired) in fired.into_iter().enumerate() {
             let expected = 200.0 * ((i + 1) as f64 * 4e6) / 4_294_967_296.0;
-            assert!((f64::from(fired) - expected).abs() <= 1.0, "{i}: {fired} {expected}");
+            assert!(
+                (f64::from(fired) - expected).abs() <= 1.0,
+                "{i}: {fired} {expected}"
+            );
         }
     }
 }

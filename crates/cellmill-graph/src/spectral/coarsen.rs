@@ -89,7 +89,10 @@ pub(crate) fn aggregate(ctx: &Context, graph: &WeightedGraph) -> Result<Aggregat
         }
         of[v] = best.1;
     }
-    Ok(Aggregates { of, count: count as usize })
+    Ok(Aggregates {
+        of,
+        count: count as usize,
+    })
 }
 
 /// A graph whose vertices are aggregates.
@@ -151,7 +154,11 @@ pub(crate) fn contract(
             .collect::<Result<_>>()
     })?;
     let mut contracted = Contracted {
-        graph: WeightedGraph { indptr: vec![0], indices: Vec::new(), weights: Vec::new() },
+        graph: WeightedGraph {
+            indptr: vec![0],
+            indices: Vec::new(),
+            weights: Vec::new(),
+        },
         inside: Vec::with_capacity(count),
     };
     let mut end = 0;
@@ -188,7 +195,12 @@ mod tests {
         assert!(aggregates.count < 500);
         let coarse = contract(&ctx, &graph, &aggregates).unwrap();
         let before: f64 = graph.weights.iter().map(|&w| f64::from(w)).sum();
-        let after: f64 = coarse.graph.weights.iter().map(|&w| f64::from(w)).sum::<f64>()
+        let after: f64 = coarse
+            .graph
+            .weights
+            .iter()
+            .map(|&w| f64::from(w))
+            .sum::<f64>()
             + coarse.inside.iter().sum::<f64>();
         assert!((before - after).abs() < 1e-6 * before);
         assert_eq!(coarse.graph.n(), aggregates.count);

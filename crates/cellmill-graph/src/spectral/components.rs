@@ -58,7 +58,11 @@ impl Components {
             members[next[c as usize]] = v as u32;
             next[c as usize] += 1;
         }
-        Ok(Self { of, starts, members })
+        Ok(Self {
+            of,
+            starts,
+            members,
+        })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -73,7 +77,11 @@ impl Components {
     /// Component `c` as a graph of its own.
     pub(super) fn subgraph(&self, graph: &WeightedGraph, c: usize) -> WeightedGraph {
         let members = self.members(c);
-        let mut part = WeightedGraph { indptr: vec![0], indices: Vec::new(), weights: Vec::new() };
+        let mut part = WeightedGraph {
+            indptr: vec![0],
+            indices: Vec::new(),
+            weights: Vec::new(),
+        };
         for &v in members {
             for e in graph.row(v as usize) {
                 // Members are sorted, so the place of a vertex is found by bisection.
@@ -93,7 +101,12 @@ impl Components {
     /// centroids, as in umap-learn, but with the affinity exp(-d² / median d²): without that
     /// scale it underflows for centroids in the units of principal components, and the places
     /// are arbitrary. Without points they are random, as in umap-learn.
-    pub(super) fn places(&self, points: Option<Points<'_>>, dim: usize, seed: u64) -> Result<Vec<f64>> {
+    pub(super) fn places(
+        &self,
+        points: Option<Points<'_>>,
+        dim: usize,
+        seed: u64,
+    ) -> Result<Vec<f64>> {
         let count = self.count();
         if count <= 2 * dim {
             let half = count.div_ceil(2);
@@ -113,7 +126,13 @@ impl Components {
             // The leading coordinates, in units of the largest; points come as principal
             // components, so these are the axes that matter.
             let places: Vec<f64> = (0..count * dim)
-                .map(|i| if i % dim < d { centroids[i / dim * d + i % dim] } else { 0.0 })
+                .map(|i| {
+                    if i % dim < d {
+                        centroids[i / dim * d + i % dim]
+                    } else {
+                        0.0
+                    }
+                })
                 .collect();
             let largest = places.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             let scale = if largest > 0.0 { 1.0 / largest } else { 1.0 };
@@ -133,7 +152,9 @@ impl Components {
         }
         for c in 0..self.count() {
             let size = self.members(c).len() as f64;
-            centroids[c * d..(c + 1) * d].iter_mut().for_each(|x| *x /= size);
+            centroids[c * d..(c + 1) * d]
+                .iter_mut()
+                .for_each(|x| *x /= size);
         }
         centroids
     }
@@ -142,15 +163,24 @@ impl Components {
 /// scikit-learn's spectral embedding of the centroids, divided by its largest coordinate.
 fn embed(centroids: &[f64], count: usize, d: usize, dim: usize) -> Result<Vec<f64>> {
     let square = |i: usize, j: usize| -> f64 {
-        let (x, y) = (&centroids[i * d..(i + 1) * d], &centroids[j * d..(j + 1) * d]);
+        let (x, y) = (
+            &centroids[i * d..(i + 1) * d],
+            &centroids[j * d..(j + 1) * d],
+        );
         x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum()
     };
-    let mut squares: Vec<f64> =
-        (0..count).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| square(i, j)).collect();
+    let mut squares: Vec<f64> = (0..count)
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .map(|(i, j)| square(i, j))
+        .collect();
     squares.sort_by(f64::total_cmp);
     let median = squares[squares.len() / 2].max(f64::MIN_POSITIVE);
     let affinity = Mat::from_fn(count, count, |i, j| {
-        if i == j { 0.0 } else { (-square(i, j) / median).exp() }
+        if i == j {
+            0.0
+        } else {
+            (-square(i, j) / median).exp()
+        }
     });
     let scale: Vec<f64> = (0..count)
         .map(|i| {
@@ -159,16 +189,24 @@ fn embed(centroids: &[f64], count: usize, d: usize, dim: usize) -> Result<Vec<f6
         })
         .collect();
     let laplacian = Mat::from_fn(count, count, |i, j| {
-        if i == j { 1.0 } else { -affinity[(i, j)] * scale[i] * scale[j] }
+        if i == j {
+            1.0
+        } else {
+            -affinity[(i, j)] * scale[i] * scale[j]
+        }
     });
     let eigen = laplacian.self_adjoint_eigen(Side::Lower).map_err(|e| {
-        Error::Data(format!("the places of {count} components were not found ({e:?}); take another initialisation"))
+        Error::Data(format!(
+            "the places of {count} components were not found ({e:?}); take another initialisation"
+        ))
     })?;
     let vectors = eigen.U();
     let mut places = vec![0.0; count * dim];
     for k in 0..dim {
         let column: Vec<f64> = (0..count).map(|c| vectors[(c, k + 1)] * scale[c]).collect();
-        let largest = column.iter().fold(0.0f64, |m, &x| if x.abs() > m.abs() { x } else { m });
+        let largest = column
+            .iter()
+            .fold(0.0f64, |m, &x| if x.abs() > m.abs() { x } else { m });
         for (c, x) in column.iter().enumerate() {
             places[c * dim + k] = x * largest.signum();
         }
@@ -182,18 +220,30 @@ fn embed(centroids: &[f64], count: usize, d: usize, dim: usize) -> Result<Vec<f6
 pub(super) fn ranges(places: &[f64], dim: usize) -> Vec<f64> {
     let count = places.len() / dim;
     let square = |i: usize, j: usize| -> f64 {
-        let (x, y) = (&places[i * dim..(i + 1) * dim], &places[j * dim..(j + 1) * dim]);
+        let (x, y) = (
+            &places[i * dim..(i + 1) * dim],
+            &places[j * dim..(j + 1) * dim],
+        );
         x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum()
     };
     if count > 20_000 {
         // Too many to compare: what each would have if they filled the square evenly.
-        let (low, high) = places.iter().fold((f64::MAX, f64::MIN), |(l, h), &x| (l.min(x), h.max(x)));
+        let (low, high) = places
+            .iter()
+            .fold((f64::MAX, f64::MIN), |(l, h), &x| (l.min(x), h.max(x)));
         return vec![(high - low) / (count as f64).powf(1.0 / dim as f64) / 2.0; count];
     }
     (0..count)
         .map(|i| {
-            let nearest = (0..count).map(|j| square(i, j)).filter(|&s| s > 0.0).fold(f64::MAX, f64::min);
-            if nearest < f64::MAX { nearest.sqrt() / 2.0 } else { 0.5 }
+            let nearest = (0..count)
+                .map(|j| square(i, j))
+                .filter(|&s| s > 0.0)
+                .fold(f64::MAX, f64::min);
+            if nearest < f64::MAX {
+                nearest.sqrt() / 2.0
+            } else {
+                0.5
+            }
         })
         .collect()
 }

@@ -33,7 +33,9 @@ pub(super) fn eigenvectors<const M: usize>(
         let symmetric = (0..walk.n()).flat_map(|v| {
             let scale = f64::from(walk.degree[v]).sqrt();
             let row = &vectors[v * width..(v + 1) * width];
-            (0..dim).map(move |k| row.get(k).map_or(0.0, |x| x * scale)).collect::<Vec<_>>()
+            (0..dim)
+                .map(move |k| row.get(k).map_or(0.0, |x| x * scale))
+                .collect::<Vec<_>>()
         });
         return Ok(normalised(symmetric.collect(), dim));
     }
@@ -59,14 +61,20 @@ fn level<const M: usize>(
         return Ok((0..n)
             .map(|v| {
                 std::array::from_fn(|k| {
-                    if k < width { vectors[v * width + k] as f32 } else { noise(seed, depth, v, k) }
+                    if k < width {
+                        vectors[v * width + k] as f32
+                    } else {
+                        noise(seed, depth, v, k)
+                    }
                 })
             })
             .collect());
     }
     let aggregates = coarsen::aggregate(ctx, walk.graph)?;
     let mut x: Block<M> = if aggregates.count as f64 > 0.9 * n as f64 {
-        (0..n).map(|v| std::array::from_fn(|k| noise(seed, depth, v, k))).collect()
+        (0..n)
+            .map(|v| std::array::from_fn(|k| noise(seed, depth, v, k)))
+            .collect()
     } else {
         let Contracted { graph, mut inside } = coarsen::contract(ctx, walk.graph, &aggregates)?;
         for (v, &w) in walk.inside.iter().enumerate() {
@@ -215,7 +223,11 @@ impl<const M: usize> Ritz<M> {
 /// All eigenvectors but the trivial one, of the walk (n x n-1, row-major, by eigenvalue).
 fn dense(walk: &Walk<'_>) -> Result<(Vec<f64>, usize)> {
     let n = walk.n();
-    let scale: Vec<f64> = walk.degree.iter().map(|&d| 1.0 / f64::from(d).sqrt()).collect();
+    let scale: Vec<f64> = walk
+        .degree
+        .iter()
+        .map(|&d| 1.0 / f64::from(d).sqrt())
+        .collect();
     let mut laplacian = Mat::from_fn(n, n, |i, j| if i == j { 1.0 } else { 0.0 });
     for v in 0..n {
         if let Some(&w) = walk.inside.get(v) {
@@ -255,7 +267,11 @@ fn normalised(mut columns: Vec<f64>, dim: usize) -> Vec<f64> {
         let largest = column().fold(0.0f64, |m, &x| if x.abs() > m.abs() { x } else { m });
         if length > 0.0 {
             let scale = largest.signum() / length;
-            columns.iter_mut().skip(k).step_by(dim).for_each(|x| *x *= scale);
+            columns
+                .iter_mut()
+                .skip(k)
+                .step_by(dim)
+                .for_each(|x| *x *= scale);
         }
     }
     columns

@@ -22,7 +22,11 @@ pub(crate) fn symmetric(
         rows[i].insert(j as u32, w);
         rows[j].insert(i as u32, w);
     }
-    let mut graph = WeightedGraph { indptr: vec![0], indices: vec![], weights: vec![] };
+    let mut graph = WeightedGraph {
+        indptr: vec![0],
+        indices: vec![],
+        weights: vec![],
+    };
     for row in rows {
         for (j, w) in row {
             graph.indices.push(j);
@@ -55,8 +59,14 @@ fn grid(width: usize, height: usize, seed: u64) -> WeightedGraph {
 /// The smallest singular value of A'B for two orthonormal bases of a dense and our subspace.
 fn cosine(graph: &WeightedGraph, ours: &[f32], dim: usize) -> f64 {
     let n = graph.n();
-    let degree: Vec<f64> =
-        (0..n).map(|v| graph.weights[graph.row(v)].iter().map(|&w| f64::from(w)).sum()).collect();
+    let degree: Vec<f64> = (0..n)
+        .map(|v| {
+            graph.weights[graph.row(v)]
+                .iter()
+                .map(|&w| f64::from(w))
+                .sum()
+        })
+        .collect();
     let mut laplacian = Mat::<f64>::identity(n, n);
     for v in 0..n {
         for e in graph.row(v) {
@@ -67,10 +77,17 @@ fn cosine(graph: &WeightedGraph, ours: &[f32], dim: usize) -> f64 {
     let eigen = laplacian.self_adjoint_eigen(Side::Lower).unwrap();
     let dense = eigen.U();
     let overlap = Mat::from_fn(dim, dim, |i, j| {
-        (0..n).map(|v| dense[(v, i + 1)] * f64::from(ours[v * dim + j])).sum::<f64>()
+        (0..n)
+            .map(|v| dense[(v, i + 1)] * f64::from(ours[v * dim + j]))
+            .sum::<f64>()
     });
     let square = overlap.transpose() * &overlap;
-    square.self_adjoint_eigen(Side::Lower).unwrap().S().column_vector()[0].sqrt()
+    square
+        .self_adjoint_eigen(Side::Lower)
+        .unwrap()
+        .S()
+        .column_vector()[0]
+        .sqrt()
 }
 
 #[test]
@@ -84,7 +101,11 @@ fn spans_the_dense_eigenvectors() {
     ] {
         let ours = spectral_layout(&ctx, &graph, dim, 0).unwrap();
         let cosine = cosine(&graph, &ours, dim);
-        assert!(cosine > 0.9995, "{} vertices, {dim} dimensions: {cosine}", graph.n());
+        assert!(
+            cosine > 0.9995,
+            "{} vertices, {dim} dimensions: {cosine}",
+            graph.n()
+        );
     }
 }
 
@@ -110,9 +131,8 @@ fn the_bits_do_not_depend_on_the_threads() {
 
 #[test]
 fn two_cliques_with_a_bridge_are_parted_by_the_first_vector() {
-    let clique = |first: usize| {
-        (0..30).flat_map(move |i| (0..i).map(move |j| (first + i, first + j, 1.0)))
-    };
+    let clique =
+        |first: usize| (0..30).flat_map(move |i| (0..i).map(move |j| (first + i, first + j, 1.0)));
     let graph = symmetric(60, clique(0).chain(clique(30)).chain([(3, 40, 0.01)]));
     let x = spectral_layout(&Context::quiet(1).unwrap(), &graph, 1, 0).unwrap();
     assert!((0..60).all(|v| (x[v] > 0.0) == (x[0] > 0.0) || v >= 30));
@@ -123,12 +143,18 @@ fn two_cliques_with_a_bridge_are_parted_by_the_first_vector() {
 fn components_lie_apart() {
     let ctx = Context::quiet(2).unwrap();
     // Three rings and two isolated vertices: five components in two dimensions.
-    let rings = (0..3).flat_map(|c| {
-        (0..400).map(move |i| (c * 400 + i, c * 400 + (i + 1) % 400, 1.0))
-    });
+    let rings =
+        (0..3).flat_map(|c| (0..400).map(move |i| (c * 400 + i, c * 400 + (i + 1) % 400, 1.0)));
     let graph = symmetric(1202, rings);
-    let points: Vec<f32> =
-        (0..1202).flat_map(|v| [(v / 400) as f32 * 30.0, (v % 3) as f32, (v / 400 % 2) as f32]).collect();
+    let points: Vec<f32> = (0..1202)
+        .flat_map(|v| {
+            [
+                (v / 400) as f32 * 30.0,
+                (v % 3) as f32,
+                (v / 400 % 2) as f32,
+            ]
+        })
+        .collect();
     let points = Points::new(&points, 1202, 3).unwrap();
     for x in [
         spectral_layout(&ctx, &graph, 2, 0).unwrap(),
@@ -137,7 +163,10 @@ fn components_lie_apart() {
         assert!(x.iter().all(|x| x.is_finite()));
         let centre = |c: usize| {
             let sum = (0..400).fold((0.0, 0.0), |(a, b), i| {
-                (a + x[(c * 400 + i) * 2] / 400.0, b + x[(c * 400 + i) * 2 + 1] / 400.0)
+                (
+                    a + x[(c * 400 + i) * 2] / 400.0,
+                    b + x[(c * 400 + i) * 2 + 1] / 400.0,
+                )
             });
             sum
         };
@@ -161,7 +190,10 @@ fn tiny_graphs_have_a_layout() {
         for graph in [path, empty] {
             for dim in [1, 2, 3] {
                 let x = spectral_layout(&ctx, &graph, dim, 0).unwrap();
-                assert!(x.len() == n * dim && x.iter().all(|x| x.is_finite()), "{n} {dim}");
+                assert!(
+                    x.len() == n * dim && x.iter().all(|x| x.is_finite()),
+                    "{n} {dim}"
+                );
             }
         }
     }

@@ -26,11 +26,18 @@ impl<'a> Walk<'a> {
     pub(super) fn new(graph: &'a WeightedGraph, inside: &'a [f64]) -> Self {
         let degree = (0..graph.n())
             .map(|v| {
-                let row: f64 = graph.weights[graph.row(v)].iter().map(|&w| f64::from(w)).sum();
+                let row: f64 = graph.weights[graph.row(v)]
+                    .iter()
+                    .map(|&w| f64::from(w))
+                    .sum();
                 (row + inside.get(v).copied().unwrap_or(0.0)) as f32
             })
             .collect();
-        Self { graph, inside, degree }
+        Self {
+            graph,
+            inside,
+            degree,
+        }
     }
 
     pub(super) fn n(&self) -> usize {
@@ -48,29 +55,39 @@ impl<'a> Walk<'a> {
         let identity = (scale * (1.0 - shift)) as f32;
         let (scale, keep) = (scale as f32, keep as f32);
         ctx.pool().install(|| {
-            out.par_chunks_mut(ROWS).enumerate().for_each(|(task, out)| {
-                for (i, out) in out.iter_mut().enumerate() {
-                    let v = task * ROWS + i;
-                    let inside = self.inside.get(v).map_or(0.0, |&w| w as f32);
-                    let mut sum = x[v].map(|x| inside * x);
-                    let row = self.graph.row(v);
-                    for (&j, &w) in self.graph.indices[row.clone()].iter().zip(&self.graph.weights[row]) {
-                        let other = &x[j as usize];
+            out.par_chunks_mut(ROWS)
+                .enumerate()
+                .for_each(|(task, out)| {
+                    for (i, out) in out.iter_mut().enumerate() {
+                        let v = task * ROWS + i;
+                        let inside = self.inside.get(v).map_or(0.0, |&w| w as f32);
+                        let mut sum = x[v].map(|x| inside * x);
+                        let row = self.graph.row(v);
+                        for (&j, &w) in self.graph.indices[row.clone()]
+                            .iter()
+                            .zip(&self.graph.weights[row])
+                        {
+                            let other = &x[j as usize];
+                            for k in 0..M {
+                                sum[k] += w * other[k];
+                            }
+                        }
+                        let factor = scale / self.degree[v];
                         for k in 0..M {
-                            sum[k] += w * other[k];
+                            out[k] = identity * x[v][k] - factor * sum[k] + keep * out[k];
                         }
                     }
-                    let factor = scale / self.degree[v];
-                    for k in 0..M {
-                        out[k] = identity * x[v][k] - factor * sum[k] + keep * out[k];
-                    }
-                }
-            });
+                });
         });
     }
 
     /// x' D y, summed in fixed blocks.
-    pub(super) fn inner<const M: usize>(&self, ctx: &Context, x: &Block<M>, y: &Block<M>) -> Gram<M> {
+    pub(super) fn inner<const M: usize>(
+        &self,
+        ctx: &Context,
+        x: &Block<M>,
+        y: &Block<M>,
+    ) -> Gram<M> {
         let parts: Vec<Gram<M>> = ctx.pool().install(|| {
             x.par_chunks(ROWS)
                 .zip(y.par_chunks(ROWS))

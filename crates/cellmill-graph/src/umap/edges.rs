@@ -99,9 +99,13 @@ impl Edges {
                 .collect::<Result<_>>()
         })?;
 
-        let mut lists: Vec<Vec<Option<Runs>>> =
-            lists.into_iter().map(|row| row.into_iter().map(Some).collect()).collect();
-        let own = (0..count).filter_map(|part| lists[part][part].take()).collect();
+        let mut lists: Vec<Vec<Option<Runs>>> = lists
+            .into_iter()
+            .map(|row| row.into_iter().map(Some).collect())
+            .collect();
+        let own = (0..count)
+            .filter_map(|part| lists[part][part].take())
+            .collect();
         let rounds = tournament(count)
             .into_iter()
             .map(|round| {
@@ -109,13 +113,21 @@ impl Edges {
                     .into_iter()
                     .filter_map(|(p, q)| {
                         let edges = [lists[p][q].take()?, lists[q][p].take()?];
-                        Some(Pair { parts: (p, q), edges })
+                        Some(Pair {
+                            parts: (p, q),
+                            edges,
+                        })
                     })
                     .filter(|pair| pair.edges.iter().any(|runs| runs.edges.len() > 0))
                     .collect()
             })
             .collect();
-        Ok(Self { order, parts, own, rounds })
+        Ok(Self {
+            order,
+            parts,
+            own,
+            rounds,
+        })
     }
 }
 
@@ -123,8 +135,9 @@ impl Runs {
     fn new(mut edges: Vec<Edge>, heads: usize, tails: usize, stream: u64) -> Self {
         let mut list = EdgeList::new(heads, tails, edges.len());
         let count = edges.len().div_ceil(RUN).max(1);
-        let runs: Vec<_> =
-            (0..count).map(|r| r * edges.len() / count..(r + 1) * edges.len() / count).collect();
+        let runs: Vec<_> = (0..count)
+            .map(|r| r * edges.len() / count..(r + 1) * edges.len() / count)
+            .collect();
         let mut drawn = 0;
         for run in &runs {
             let run = &mut edges[run.clone()];
@@ -148,7 +161,10 @@ fn rate(weight: f32, max: f32) -> u32 {
 /// Ranges of the order with about equal numbers of entries; their number depends on n alone.
 fn cut(graph: &WeightedGraph, order: &[u32]) -> Vec<Range<usize>> {
     let n = order.len();
-    let count = (n / PART_VERTICES).clamp(1, PARTS).next_power_of_two().min(PARTS);
+    let count = (n / PART_VERTICES)
+        .clamp(1, PARTS)
+        .next_power_of_two()
+        .min(PARTS);
     let total = graph.nnz() + n as u64;
     let mut parts = Vec::with_capacity(count);
     let (mut start, mut load) = (0, 0u64);

@@ -50,13 +50,17 @@ pub fn initial_layout(
     super::check_graph(graph)?;
     let n = graph.n();
     if n_components == 0 {
-        return Err(Error::Parameter("n_components is 0; a layout has at least one dimension".to_owned()));
+        return Err(Error::Parameter(
+            "n_components is 0; a layout has at least one dimension".to_owned(),
+        ));
     }
     let expect = |found: usize, what: &str, needed: usize| {
         if found == needed {
             Ok(())
         } else {
-            Err(Error::Parameter(format!("the initialisation has {found} {what}; {needed} are needed")))
+            Err(Error::Parameter(format!(
+                "the initialisation has {found} {what}; {needed} are needed"
+            )))
         }
     };
     let mut layout = match init {
@@ -65,12 +69,17 @@ pub fn initial_layout(
             let _reserved = match &graph {
                 Cow::Owned(kept) => {
                     let bytes = 8 * (kept.indices.len() + n) as u64;
-                    Some(ctx.budget().reserve(bytes, "the graph without its lightest edges")?)
+                    Some(
+                        ctx.budget()
+                            .reserve(bytes, "the graph without its lightest edges")?,
+                    )
                 }
                 Cow::Borrowed(_) => None,
             };
             let layout = match points {
-                Some(points) => spectral::spectral_layout_of_points(ctx, &graph, points, n_components, seed)?,
+                Some(points) => {
+                    spectral::spectral_layout_of_points(ctx, &graph, points, n_components, seed)?
+                }
                 None => spectral::spectral_layout(ctx, &graph, n_components, seed)?,
             };
             noisy_scale(layout, seed)
@@ -110,9 +119,14 @@ pub fn initial_layout(
 /// umap-learn's `noisy_scale_coords`.
 fn noisy_scale(mut layout: Vec<f32>, seed: u64) -> Vec<f32> {
     let largest = layout.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-    let expansion = if largest > 0.0 { 10.0 / f64::from(largest) } else { 1.0 };
+    let expansion = if largest > 0.0 {
+        10.0 / f64::from(largest)
+    } else {
+        1.0
+    };
     for (i, x) in layout.iter_mut().enumerate() {
-        *x = (f64::from(*x) * expansion) as f32 + (1e-4 * random::normal(seed, NOISE, i as u64)) as f32;
+        *x = (f64::from(*x) * expansion) as f32
+            + (1e-4 * random::normal(seed, NOISE, i as u64)) as f32;
     }
     layout
 }
@@ -125,17 +139,28 @@ fn jittered(coordinates: &[f32], d: usize, seed: u64) -> Vec<f32> {
     let mut rows: Vec<&[f32]> = coordinates.chunks_exact(d).collect();
     let n = rows.len();
     rows.sort_by(|x, y| {
-        let different = x.iter().zip(*y).map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne());
+        let different = x
+            .iter()
+            .zip(*y)
+            .map(|(x, y)| x.total_cmp(y))
+            .find(|o| o.is_ne());
         different.unwrap_or(std::cmp::Ordering::Equal)
     });
     rows.dedup();
     if rows.len() == n {
         return coordinates.to_vec();
     }
-    let (low, high) = coordinates.iter().fold((f32::MAX, f32::MIN), |(l, h), &x| (l.min(x), h.max(x)));
-    let extent = if high > low { f64::from(high) - f64::from(low) } else { 1.0 };
+    let (low, high) = coordinates
+        .iter()
+        .fold((f32::MAX, f32::MIN), |(l, h), &x| (l.min(x), h.max(x)));
+    let extent = if high > low {
+        f64::from(high) - f64::from(low)
+    } else {
+        1.0
+    };
     let scale = 1e-3 * extent / (rows.len() as f64).powf(1.0 / d as f64);
-    let moved = |(i, &x): (usize, &f32)| x + (scale * random::normal(seed, JITTER, i as u64)) as f32;
+    let moved =
+        |(i, &x): (usize, &f32)| x + (scale * random::normal(seed, JITTER, i as u64)) as f32;
     coordinates.iter().enumerate().map(moved).collect()
 }
 
@@ -156,7 +181,11 @@ mod tests {
     use super::*;
 
     fn empty(n: usize) -> WeightedGraph {
-        WeightedGraph { indptr: vec![0; n + 1], indices: vec![], weights: vec![] }
+        WeightedGraph {
+            indptr: vec![0; n + 1],
+            indices: vec![],
+            weights: vec![],
+        }
     }
 
     #[test]
@@ -164,7 +193,13 @@ mod tests {
         let ctx = Context::quiet(1).unwrap();
         let data: Vec<f32> = (0..300).map(|i| ((i * 37) % 101) as f32 - 20.0).collect();
         let points = Points::new(&data, 100, 3).unwrap();
-        for init in [Init::Pca(points), Init::Random, Init::Spectral { points: Some(points) }] {
+        for init in [
+            Init::Pca(points),
+            Init::Random,
+            Init::Spectral {
+                points: Some(points),
+            },
+        ] {
             let x = initial_layout(&ctx, &empty(100), init, 2, None, 3).unwrap();
             for k in 0..2 {
                 let axis = || x.iter().skip(k).step_by(2).copied();
@@ -177,9 +212,15 @@ mod tests {
         let (low, high) = (-20.0f32, 80.0f32);
         let expected = |v: f32| 10.0 * (v - low) / (high - low);
         let column: Vec<f32> = data.iter().step_by(3).copied().collect();
-        let spread = column.iter().copied().fold(f32::MIN, f32::max) - column.iter().copied().fold(f32::MAX, f32::min);
+        let spread = column.iter().copied().fold(f32::MIN, f32::max)
+            - column.iter().copied().fold(f32::MAX, f32::min);
         assert!(spread > 90.0);
-        assert!(x.iter().step_by(2).zip(&column).all(|(x, &c)| (x - expected(c)).abs() < 1.0));
+        assert!(
+            x.iter()
+                .step_by(2)
+                .zip(&column)
+                .all(|(x, &c)| (x - expected(c)).abs() < 1.0)
+        );
     }
 
     #[test]

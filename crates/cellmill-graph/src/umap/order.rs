@@ -54,8 +54,10 @@ fn breadth_first(graph: &WeightedGraph) -> Vec<u32> {
         while next < order.len() {
             let vertex = order[next] as usize;
             next += 1;
-            let mut row: Vec<(f32, u32)> =
-                graph.row(vertex).map(|e| (graph.weights[e], graph.indices[e])).collect();
+            let mut row: Vec<(f32, u32)> = graph
+                .row(vertex)
+                .map(|e| (graph.weights[e], graph.indices[e]))
+                .collect();
             row.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
             for (_, neighbour) in row {
                 if !seen[neighbour as usize] {
@@ -89,6 +91,10 @@ mod tests {
             .flat_map(|i| graph.row(i).map(move |e| (i, e)))
             .filter(|&(i, e)| rank[i].abs_diff(rank[graph.indices[e] as usize]) > 64)
             .count();
-        assert!(far < graph.indices.len() / 10, "{far} of {}", graph.indices.len());
+        assert!(
+            far < graph.indices.len() / 10,
+            "{far} of {}",
+            graph.indices.len()
+        );
     }
 }

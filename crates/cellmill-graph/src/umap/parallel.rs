@@ -4,8 +4,8 @@ use super::edges::{Edges, Runs};
 use super::sequential::learning_rate;
 use super::{Floor, STAGE, UmapParams, random};
 use crate::WeightedGraph;
-use crate::kernel::{self, Isa};
 use crate::kernel::layout::{POOL, Pool, Step, Tails, step};
+use crate::kernel::{self, Isa};
 use cellmill_engine::{Context, Event, Result};
 use rayon::prelude::*;
 
@@ -69,10 +69,15 @@ pub(super) fn layout_on<const D: usize>(
                     seed: 0,
                 },
             };
-            ctx.pool().install(|| stride.take(ctx, &edges, &mut positions));
+            ctx.pool()
+                .install(|| stride.take(ctx, &edges, &mut positions));
         }
         ctx.cancel().check()?;
-        ctx.emit(Event::Progress { stage: STAGE.to_owned(), done: epoch as u64 + 1, bytes_read: 0 });
+        ctx.emit(Event::Progress {
+            stage: STAGE.to_owned(),
+            done: epoch as u64 + 1,
+            bytes_read: 0,
+        });
     }
 
     let mut layout = vec![0.0; n * D];
@@ -103,11 +108,15 @@ impl<const D: usize> Stride<'_, D> {
         }
         let count = parts.len();
 
-        parts.par_iter_mut().zip(&edges.own).enumerate().for_each(|(p, (points, runs))| {
-            for r in (self.round..runs.runs.len()).step_by(ROUNDS) {
-                self.run(ctx, runs, r, points, None, (p * count + p) as u64);
-            }
-        });
+        parts
+            .par_iter_mut()
+            .zip(&edges.own)
+            .enumerate()
+            .for_each(|(p, (points, runs))| {
+                for r in (self.round..runs.runs.len()).step_by(ROUNDS) {
+                    self.run(ctx, runs, r, points, None, (p * count + p) as u64);
+                }
+            });
 
         for meeting in edges.rounds.iter().skip(self.round).step_by(ROUNDS) {
             let mut free: Vec<Option<&mut [[f32; D]]>> =
@@ -122,10 +131,24 @@ impl<const D: usize> Stride<'_, D> {
             pairs.par_iter_mut().for_each(|(pair, first, second)| {
                 let (p, q) = pair.parts;
                 for r in 0..pair.edges[0].runs.len() {
-                    self.run(ctx, &pair.edges[0], r, first, Some(second), (p * count + q) as u64);
+                    self.run(
+                        ctx,
+                        &pair.edges[0],
+                        r,
+                        first,
+                        Some(second),
+                        (p * count + q) as u64,
+                    );
                 }
                 for r in 0..pair.edges[1].runs.len() {
-                    self.run(ctx, &pair.edges[1], r, second, Some(first), (q * count + p) as u64);
+                    self.run(
+                        ctx,
+                        &pair.edges[1],
+                        r,
+                        second,
+                        Some(first),
+                        (q * count + p) as u64,
+                    );
                 }
             });
         }
@@ -147,6 +170,14 @@ impl<const D: usize> Stride<'_, D> {
         let seed = random::word(self.seed ^ self.time, stream, r as u64);
         let tails = tails.map_or(Tails::Same, Tails::Other);
         let parameters = Step { seed, ..self.step };
-        step(self.isa, &runs.edges, runs.runs[r].clone(), heads, tails, self.pool, &parameters);
+        step(
+            self.isa,
+            &runs.edges,
+            runs.runs[r].clone(),
+            heads,
+            tails,
+            self.pool,
+            &parameters,
+        );
     }
 }

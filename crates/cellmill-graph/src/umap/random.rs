@@ -31,7 +31,9 @@ pub(crate) fn normal(seed: u64, stream: u64, counter: u64) -> f64 {
     let mut sum = 0u64;
     for part in 0..3 {
         let bits = word(seed, stream, counter.wrapping_mul(3).wrapping_add(part));
-        sum += (0..4).map(|limb| (bits >> (16 * limb)) & 0xFFFF).sum::<u64>();
+        sum += (0..4)
+            .map(|limb| (bits >> (16 * limb)) & 0xFFFF)
+            .sum::<u64>();
     }
     (sum as f64 + 6.0) / 65536.0 - 6.0
 }

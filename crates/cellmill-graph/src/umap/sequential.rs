@@ -50,7 +50,11 @@ pub(super) fn layout(
 
     let mut positions = init.to_vec();
     let mut drawn = vec![0u64; n];
-    let (a, b, gamma) = (parameters.a as f32, parameters.b as f32, parameters.gamma as f32);
+    let (a, b, gamma) = (
+        parameters.a as f32,
+        parameters.b as f32,
+        parameters.gamma as f32,
+    );
     for epoch in 0..n_epochs {
         let alpha = learning_rate(parameters.alpha, epoch, n_epochs);
         let now = epoch as f64;
@@ -95,7 +99,11 @@ pub(super) fn layout(
                 edge.next_negative += f64::from(negatives) * negative_period;
             }
         }
-        ctx.emit(Event::Progress { stage: STAGE.to_owned(), done: epoch as u64 + 1, bytes_read: 0 });
+        ctx.emit(Event::Progress {
+            stage: STAGE.to_owned(),
+            done: epoch as u64 + 1,
+            bytes_read: 0,
+        });
     }
     Ok(positions)
 }
@@ -107,6 +115,9 @@ pub(super) fn learning_rate(alpha: f64, epoch: usize, n_epochs: usize) -> f32 {
 }
 
 fn square_distance(positions: &[f32], d: usize, i: usize, j: usize) -> f32 {
-    let (i, j) = (&positions[i * d..(i + 1) * d], &positions[j * d..(j + 1) * d]);
+    let (i, j) = (
+        &positions[i * d..(i + 1) * d],
+        &positions[j * d..(j + 1) * d],
+    );
     i.iter().zip(j).map(|(x, y)| (x - y) * (x - y)).sum()
 }

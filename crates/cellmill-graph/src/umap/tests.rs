@@ -26,14 +26,18 @@ fn blobs(count: usize, size: usize, seed: u64) -> WeightedGraph {
 }
 
 fn start(n: usize, d: usize) -> Vec<f32> {
-    (0..n * d).map(|i| 10.0 * random::unit(random::word(5, 5, i as u64)) as f32).collect()
+    (0..n * d)
+        .map(|i| 10.0 * random::unit(random::word(5, 5, i as u64)) as f32)
+        .collect()
 }
 
 /// Cross-entropy over the edges and over random pairs.
 fn loss(graph: &WeightedGraph, x: &[f32], d: usize, parameters: &UmapParams) -> f64 {
     let n = graph.n();
     let near = |i: usize, j: usize| {
-        let square: f64 = (0..d).map(|k| f64::from(x[i * d + k] - x[j * d + k]).powi(2)).sum();
+        let square: f64 = (0..d)
+            .map(|k| f64::from(x[i * d + k] - x[j * d + k]).powi(2))
+            .sum();
         1.0 / (1.0 + parameters.a * square.powf(parameters.b))
     };
     let mut pull = 0.0;
@@ -49,7 +53,11 @@ fn loss(graph: &WeightedGraph, x: &[f32], d: usize, parameters: &UmapParams) -> 
         .map(|p| {
             let i = random::below(random::word(1, 1, p), n);
             let j = random::below(random::word(1, 2, p), n);
-            if i == j { 0.0 } else { -(1.0 - near(i, j)).max(1e-9).ln() }
+            if i == j {
+                0.0
+            } else {
+                -(1.0 - near(i, j)).max(1e-9).ln()
+            }
         })
         .sum();
     pull / weight + 5.0 * push / pairs as f64
@@ -69,7 +77,11 @@ fn separated(x: &[f32], size: usize) {
         .enumerate()
         .filter(|(v, p)| (far(p, one) > far(p, two)) != (*v >= size))
         .count();
-    assert!(wrong * 50 < size, "{wrong} of {} vertices are nearer to the other blob", 2 * size);
+    assert!(
+        wrong * 50 < size,
+        "{wrong} of {} vertices are nearer to the other blob",
+        2 * size
+    );
 }
 
 #[test]
@@ -78,8 +90,12 @@ fn two_blobs_are_separated_and_the_loss_falls() {
     let parameters = UmapParams::default();
     for size in [200, 6000] {
         let graph = blobs(2, size, 1);
-        let init = initial_layout(&ctx, &graph, Init::Spectral { points: None }, 2, None, 0).unwrap();
-        let few = UmapParams { n_epochs: Some(60), ..parameters.clone() };
+        let init =
+            initial_layout(&ctx, &graph, Init::Spectral { points: None }, 2, None, 0).unwrap();
+        let few = UmapParams {
+            n_epochs: Some(60),
+            ..parameters.clone()
+        };
         let x = umap(&ctx, &graph, &init, &few).unwrap();
         separated(&x, size);
         assert!(loss(&graph, &x, 2, &few) < 0.9 * loss(&graph, &init, 2, &few));
@@ -89,13 +105,19 @@ fn two_blobs_are_separated_and_the_loss_falls() {
 #[test]
 fn large_and_small_paths_reach_the_same_loss() {
     let ctx = Context::quiet(2).unwrap();
-    let parameters = UmapParams { n_epochs: Some(200), ..UmapParams::default() };
+    let parameters = UmapParams {
+        n_epochs: Some(200),
+        ..UmapParams::default()
+    };
     let graph = blobs(4, 2000, 2);
     let init = initial_layout(&ctx, &graph, Init::Spectral { points: None }, 2, None, 0).unwrap();
     let floor = weight_floor(&graph, 200).unwrap();
     let small = sequential::layout(&ctx, &graph, floor, &init, &parameters, 200).unwrap();
     let large = parallel::layout::<2>(&ctx, &graph, floor, &init, &parameters, 200).unwrap();
-    let (small, large) = (loss(&graph, &small, 2, &parameters), loss(&graph, &large, 2, &parameters));
+    let (small, large) = (
+        loss(&graph, &small, 2, &parameters),
+        loss(&graph, &large, 2, &parameters),
+    );
     assert!((large / small - 1.0).abs() < 0.03, "{small} {large}");
 }
 
@@ -104,13 +126,19 @@ fn the_bits_do_not_depend_on_the_threads() {
     for (size, d) in [(300, 2), (6000, 2), (6000, 3), (300, 3)] {
         let graph = blobs(2, size, 3);
         let init = start(2 * size, d);
-        let parameters =
-            UmapParams { n_epochs: Some(15), n_components: d, ..UmapParams::default() };
+        let parameters = UmapParams {
+            n_epochs: Some(15),
+            n_components: d,
+            ..UmapParams::default()
+        };
         let one = umap(&Context::quiet(1).unwrap(), &graph, &init, &parameters).unwrap();
         assert!(one != init && one.iter().all(|x| x.is_finite()));
         for threads in [2, 5] {
             let ctx = Context::quiet(threads).unwrap();
-            assert!(one == umap(&ctx, &graph, &init, &parameters).unwrap(), "{size} {d} {threads}");
+            assert!(
+                one == umap(&ctx, &graph, &init, &parameters).unwrap(),
+                "{size} {d} {threads}"
+            );
         }
     }
 }
@@ -119,16 +147,21 @@ fn the_bits_do_not_depend_on_the_threads() {
 fn the_bits_do_not_depend_on_the_instruction_set() {
     let ctx = Context::quiet(2).unwrap();
     let graph = blobs(2, 6000, 3);
-    let parameters = UmapParams { n_epochs: Some(15), ..UmapParams::default() };
+    let parameters = UmapParams {
+        n_epochs: Some(15),
+        ..UmapParams::default()
+    };
     let floor = weight_floor(&graph, 15).unwrap();
     let on2 = |isa| {
-        parallel::layout_on::<2>(isa, &ctx, &graph, floor, &start(12_000, 2), &parameters, 15).unwrap()
+        parallel::layout_on::<2>(isa, &ctx, &graph, floor, &start(12_000, 2), &parameters, 15)
+            .unwrap()
     };
     let on3 = |isa| {
-        parallel::layout_on::<3>(isa, &ctx, &graph, floor, &start(12_000, 3), &parameters, 15).unwrap()
+        parallel::layout_on::<3>(isa, &ctx, &graph, floor, &start(12_000, 3), &parameters, 15)
+            .unwrap()
     };
     let (two, three) = (on2(kernel::Isa::Portable), on3(kernel::Isa::Portable));
-    for isa in kernel::available() {
+    for isa in kernel::Isa::available() {
         assert!(two == on2(isa) && three == on3(isa), "{isa:?}");
     }
 }
@@ -139,10 +172,17 @@ fn the_seed_changes_the_layout() {
     for size in [100, 6000] {
         let graph = blobs(2, size, 3);
         let init = start(2 * size, 2);
-        let parameters = UmapParams { n_epochs: Some(5), ..UmapParams::default() };
-        let other = UmapParams { seed: 1, ..parameters.clone() };
+        let parameters = UmapParams {
+            n_epochs: Some(5),
+            ..UmapParams::default()
+        };
+        let other = UmapParams {
+            seed: 1,
+            ..parameters.clone()
+        };
         assert!(
-            umap(&ctx, &graph, &init, &parameters).unwrap() != umap(&ctx, &graph, &init, &other).unwrap()
+            umap(&ctx, &graph, &init, &parameters).unwrap()
+                != umap(&ctx, &graph, &init, &other).unwrap()
         );
     }
 }
@@ -157,16 +197,35 @@ fn disconnected_graphs_and_isolated_vertices_stay_finite() {
             let part = blobs(1, size, blob as u64);
             for i in 0..size {
                 for e in part.row(i) {
-                    edges.push((blob * size + i, blob * size + part.indices[e] as usize, part.weights[e]));
+                    edges.push((
+                        blob * size + i,
+                        blob * size + part.indices[e] as usize,
+                        part.weights[e],
+                    ));
                 }
             }
         }
         let graph = symmetric(3 * size + 5, edges);
-        let init = initial_layout(&ctx, &graph, Init::Spectral { points: None }, 2, Some(50), 0).unwrap();
-        let parameters = UmapParams { n_epochs: Some(50), ..UmapParams::default() };
+        let init = initial_layout(
+            &ctx,
+            &graph,
+            Init::Spectral { points: None },
+            2,
+            Some(50),
+            0,
+        )
+        .unwrap();
+        let parameters = UmapParams {
+            n_epochs: Some(50),
+            ..UmapParams::default()
+        };
         let x = umap(&ctx, &graph, &init, &parameters).unwrap();
         assert!(x.iter().all(|x| x.is_finite()));
-        assert_eq!(x[3 * size * 2..], init[3 * size * 2..], "a vertex without edges moved");
+        assert_eq!(
+            x[3 * size * 2..],
+            init[3 * size * 2..],
+            "a vertex without edges moved"
+        );
         separated(&x, size);
     }
 }
@@ -177,10 +236,18 @@ fn tiny_graphs_have_a_layout() {
     for n in [0usize, 1, 2, 3, 10] {
         let path = symmetric(n, (1..n).map(|i| (i - 1, i, 1.0)));
         for d in [1, 2, 3, 5] {
-            let init = initial_layout(&ctx, &path, Init::Spectral { points: None }, d, None, 0).unwrap();
-            let parameters = UmapParams { n_components: d, n_epochs: Some(30), ..UmapParams::default() };
+            let init =
+                initial_layout(&ctx, &path, Init::Spectral { points: None }, d, None, 0).unwrap();
+            let parameters = UmapParams {
+                n_components: d,
+                n_epochs: Some(30),
+                ..UmapParams::default()
+            };
             let x = umap(&ctx, &path, &init, &parameters).unwrap();
-            assert!(x.len() == n * d && x.iter().all(|x| x.is_finite()), "{n} {d}");
+            assert!(
+                x.len() == n * d && x.iter().all(|x| x.is_finite()),
+                "{n} {d}"
+            );
             let floor = weight_floor(&path, 30);
             if let (2, Some(floor)) = (d, floor) {
                 let x = parallel::layout::<2>(&ctx, &path, floor, &init, &parameters, 30).unwrap();
@@ -195,8 +262,14 @@ fn nothing_moves_without_edges_or_epochs() {
     let ctx = Context::quiet(1).unwrap();
     let init = start(20, 2);
     let none = symmetric(20, []);
-    assert_eq!(umap(&ctx, &none, &init, &UmapParams::default()).unwrap(), init);
-    let zero = UmapParams { n_epochs: Some(0), ..UmapParams::default() };
+    assert_eq!(
+        umap(&ctx, &none, &init, &UmapParams::default()).unwrap(),
+        init
+    );
+    let zero = UmapParams {
+        n_epochs: Some(0),
+        ..UmapParams::default()
+    };
     let path = symmetric(20, (1..20).map(|i| (i - 1, i, 1.0)));
     assert_eq!(umap(&ctx, &path, &init, &zero).unwrap(), init);
 }
@@ -217,18 +290,42 @@ fn wrong_parameters_are_errors() {
     let init = start(3, 2);
     let good = UmapParams::default();
     for bad in [
-        UmapParams { a: 0.0, ..good.clone() },
-        UmapParams { b: f64::NAN, ..good.clone() },
-        UmapParams { alpha: -1.0, ..good.clone() },
-        UmapParams { gamma: f64::INFINITY, ..good.clone() },
-        UmapParams { n_components: 0, ..good.clone() },
-        UmapParams { n_components: 3, ..good.clone() },
+        UmapParams {
+            a: 0.0,
+            ..good.clone()
+        },
+        UmapParams {
+            b: f64::NAN,
+            ..good.clone()
+        },
+        UmapParams {
+            alpha: -1.0,
+            ..good.clone()
+        },
+        UmapParams {
+            gamma: f64::INFINITY,
+            ..good.clone()
+        },
+        UmapParams {
+            n_components: 0,
+            ..good.clone()
+        },
+        UmapParams {
+            n_components: 3,
+            ..good.clone()
+        },
     ] {
-        assert!(matches!(umap(&ctx, &path, &init, &bad), Err(Error::Parameter(_))), "{bad:?}");
+        assert!(
+            matches!(umap(&ctx, &path, &init, &bad), Err(Error::Parameter(_))),
+            "{bad:?}"
+        );
     }
     let mut damaged = init.clone();
     damaged[2] = f32::NAN;
-    assert!(matches!(umap(&ctx, &path, &damaged, &good), Err(Error::Data(_))));
+    assert!(matches!(
+        umap(&ctx, &path, &damaged, &good),
+        Err(Error::Data(_))
+    ));
 }
 
 #[test]
@@ -238,7 +335,10 @@ fn a_cancelled_call_stops_and_a_small_budget_refuses() {
         let ctx = Context::quiet(2).unwrap();
         ctx.cancel().cancel();
         let init = start(2 * size, 2);
-        assert!(matches!(umap(&ctx, &graph, &init, &UmapParams::default()), Err(Error::Cancelled)));
+        assert!(matches!(
+            umap(&ctx, &graph, &init, &UmapParams::default()),
+            Err(Error::Cancelled)
+        ));
         let tight = Context::new(
             1,
             cellmill_engine::Budget::new(1000),
@@ -246,6 +346,9 @@ fn a_cancelled_call_stops_and_a_small_budget_refuses() {
             std::env::temp_dir(),
         )
         .unwrap();
-        assert!(matches!(umap(&tight, &graph, &init, &UmapParams::default()), Err(Error::Budget { .. })));
+        assert!(matches!(
+            umap(&tight, &graph, &init, &UmapParams::default()),
+            Err(Error::Budget { .. })
+        ));
     }
 }
