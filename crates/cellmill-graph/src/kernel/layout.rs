@@ -393,7 +393,7 @@ pub(crate) fn pow(x: f32, b: f32) -> f32 {
     let n = (shifted.to_bits() as i32).wrapping_sub(0x4B40_0000);
     let g = y - (shifted - 12_582_912.0);
     let g2 = g * g;
-    let low = (1.0 + 0.693_146_95 * g) + g2 * (0.240_221_22 + 0.055_507_426 * g);
+    let low = (1.0 + 0.693_146_94 * g) + g2 * (0.240_221_22 + 0.055_507_426 * g);
     let high = 0.009_675_46 + 0.001_326_697 * g;
     let fraction = low + (g2 * g2) * high;
     f32::from_bits((fraction.to_bits() as i32).wrapping_add(n << 23) as u32)

@@ -162,13 +162,12 @@ fn components_lie_apart() {
     ] {
         assert!(x.iter().all(|x| x.is_finite()));
         let centre = |c: usize| {
-            let sum = (0..400).fold((0.0, 0.0), |(a, b), i| {
+            (0..400).fold((0.0, 0.0), |(a, b), i| {
                 (
                     a + x[(c * 400 + i) * 2] / 400.0,
                     b + x[(c * 400 + i) * 2 + 1] / 400.0,
                 )
-            });
-            sum
+            })
         };
         for c in 0..3 {
             let (cx, cy) = centre(c);
