@@ -382,7 +382,7 @@ pub(crate) fn pow(x: f32, b: f32) -> f32 {
     let f = f32::from_bits(bits.wrapping_sub(e << 23) as u32) - 1.0;
     let f2 = f * f;
     // log2(1 + f) / f, a Chebyshev fit, in Estrin's order for a short chain.
-    let low = (1.442_696_4 - 0.721_364_05 * f) + f2 * (0.480_629_15 - 0.359_350_65 * f);
+    let low = (1.442_696_4 - 0.721_364 * f) + f2 * (0.480_629_15 - 0.359_350_65 * f);
     let high = (0.295_633_6 - 0.269_506_27 * f) + f2 * 0.172_128_73;
     let log = e as f32 + f * (low + (f2 * f2) * high);
     let y = b * log;
@@ -393,7 +393,7 @@ pub(crate) fn pow(x: f32, b: f32) -> f32 {
     let n = (shifted.to_bits() as i32).wrapping_sub(0x4B40_0000);
     let g = y - (shifted - 12_582_912.0);
     let g2 = g * g;
-    let low = (1.0 + 0.693_146_94 * g) + g2 * (0.240_221_22 + 0.055_507_426 * g);
+    let low = (1.0 + 0.693_146_95 * g) + g2 * (0.240_221_22 + 0.055_507_426 * g);
     let high = 0.009_675_46 + 0.001_326_697 * g;
     let fraction = low + (g2 * g2) * high;
     f32::from_bits((fraction.to_bits() as i32).wrapping_add(n << 23) as u32)
