@@ -13,6 +13,7 @@ mod communities;
 mod level;
 mod local_move;
 mod modularity;
+mod order;
 mod refine;
 mod rng;
 mod tally;
@@ -21,7 +22,7 @@ pub use modularity::modularity;
 
 use crate::WeightedGraph;
 use batch_move::Batches;
-use cellmill_engine::{Context, Error, Event, Result};
+use cellmill_engine::{Context, Error, Event, Reservation, Result};
 use communities::{Communities, Members, compact};
 use level::{Adjacency, Rule, Unweighted, Weighted, in_units};
 use local_move::Queue;
@@ -181,20 +182,34 @@ fn run(
     if weight > 0.0 {
         // 2^60 units in all: sums stay below 2^63 and rounding below 1e-18 of the total.
         let scale = (60.0 - weight.log2().ceil()).clamp(-1000.0, 1000.0).exp2();
+        let near = Near::new(ctx, graph)?;
+        let inside = near.as_ref().map_or(graph, |near| &near.graph);
+        if let Some(near) = &near {
+            labels = near.order.iter().map(|&v| labels[v as usize]).collect();
+        }
         while params.n_iterations < 0 || i64::from(iterations) < i64::from(params.n_iterations) {
             let key = derive(mix(params.seed), u64::from(iterations));
             let search = Search { ctx, params, key };
             let moved = if params.use_weights {
-                search.iterate(graph, Weighted { graph, scale }, scale, &mut labels)?
-            } else {
-                // The unit must be a whole number of the integer one.
                 search.iterate(
-                    graph,
-                    Unweighted {
-                        graph,
-                        scale: scale.max(1.0),
+                    inside,
+                    Weighted {
+                        graph: inside,
+                        scale,
                     },
-                    scale.max(1.0),
+                    scale,
+                    &mut labels,
+                )?
+            } else {
+                // A weight of one must be a whole number of units.
+                let scale = scale.max(1.0);
+                search.iterate(
+                    inside,
+                    Unweighted {
+                        graph: inside,
+                        scale,
+                    },
+                    scale,
                     &mut labels,
                 )?
             };
@@ -207,6 +222,13 @@ fn run(
             if !moved && params.n_iterations < 0 {
                 break;
             }
+        }
+        if let Some(near) = &near {
+            let mut there = vec![0; n];
+            for (&v, &label) in near.order.iter().zip(&labels) {
+                there[v as usize] = label;
+            }
+            labels = there;
         }
     } else {
         labels = (0..n as u32).collect();
@@ -299,6 +321,31 @@ fn check(ctx: &Context, graph: &WeightedGraph) -> Result<f64> {
         ));
     }
     Ok(sums.iter().map(|s| s.0).sum())
+}
+
+/// The graph with its vertices in an order of the graph's own.
+struct Near {
+    graph: WeightedGraph,
+    order: Vec<u32>,
+    _reserved: Reservation,
+}
+
+impl Near {
+    /// A copy of a graph that is too large for the caches; small ones stay as they are.
+    fn new(ctx: &Context, graph: &WeightedGraph) -> Result<Option<Self>> {
+        if graph.n() < batch_move::LEAST {
+            return Ok(None);
+        }
+        let bytes = 8 * graph.nnz() + 20 * graph.n() as u64;
+        let reserved = ctx.budget().reserve(bytes, "leiden's copy of the graph")?;
+        let order = order::order(ctx, graph)?;
+        let graph = order::reorder(ctx, graph, &order)?;
+        Ok(Some(Self {
+            graph,
+            order,
+            _reserved: reserved,
+        }))
+    }
 }
 
 /// One run of the algorithm.
