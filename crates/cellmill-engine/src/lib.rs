@@ -15,6 +15,7 @@ pub mod grid;
 pub mod keep;
 pub mod linalg;
 pub mod op;
+pub mod plan;
 pub mod reduce;
 pub mod run;
 pub mod sink;

@@ -9,8 +9,8 @@ mod via;
 
 pub use cell_totals::{CellTotals, Totals};
 pub use count_check::{BadCount, CountCheck, CountReport};
-pub use gene_moments::{GeneMoments, Moments};
-pub use gram::{Gram, GramMatrix};
+pub use gene_moments::{GeneMoments, Moments, MomentsState};
+pub use gram::{Gram, GramMatrix, GramState};
 pub use via::{Via, ViaState};
 
 use crate::{Block, Error, Result};

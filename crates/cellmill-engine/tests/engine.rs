@@ -7,5 +7,7 @@ mod executor;
 mod laws;
 #[path = "engine/pca.rs"]
 mod pca;
+#[path = "engine/plan.rs"]
+mod plan;
 #[path = "engine/properties.rs"]
 mod properties;

@@ -3,8 +3,12 @@
 use crate::{Block, Error, Reduce, Result, Values};
 use serde::{Deserialize, Serialize};
 
-/// Entries that a state holds back before it works on them.
-const PENDING: usize = 1 << 19;
+/// Entries that a state holds back before it works on them: few enough to stay in a near cache,
+/// many enough that walking the whole matrix for them pays.
+const PENDING: usize = 1 << 17;
+
+/// As many columns as a two-byte number tells apart; more would be a matrix of 17 GB.
+const MOST_COLUMNS: usize = 1 << 16;
 
 /// The Gram matrix XᵀX of `k` columns, with column sums: what PCA needs of the cells.
 ///
@@ -43,7 +47,7 @@ pub struct GramState {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Pending {
     ends: Vec<u32>,
-    indices: Vec<u32>,
+    indices: Vec<u16>,
     values: Vec<f64>,
 }
 
@@ -100,18 +104,28 @@ impl Pending {
             }
             first = end;
         }
+        // One row of the matrix at a time, in an array that every two-byte number can index.
+        let Ok(mut row) = Box::<[f64; MOST_COLUMNS]>::try_from(vec![0.0; MOST_COLUMNS]) else {
+            return;
+        };
         let mut rest = packed;
         for column in 0..k {
-            let (row, below) = rest.split_at_mut(k - column);
+            let (home, below) = rest.split_at_mut(k - column);
             rest = below;
-            for &(entry, end) in &tails[starts[column] as usize..starts[column + 1] as usize] {
+            let waiting = &tails[starts[column] as usize..starts[column + 1] as usize];
+            if waiting.is_empty() {
+                continue;
+            }
+            row[column..k].copy_from_slice(home);
+            for &(entry, end) in waiting {
                 let range = entry as usize..end as usize;
                 let (indices, values) = (&self.indices[range.clone()], &self.values[range]);
                 let x = values[0];
                 for (&other, &y) in indices.iter().zip(values) {
-                    row[other as usize - column] += x * y;
+                    row[usize::from(other)] += x * y;
                 }
             }
+            home.copy_from_slice(&row[column..k]);
         }
         self.ends.clear();
         self.indices.clear();
@@ -139,6 +153,12 @@ impl Reduce for Gram {
                 block.first_row, block.n_cols, self.k
             )));
         }
+        if self.k as usize > MOST_COLUMNS {
+            return Err(Error::Parameter(format!(
+                "a Gram matrix was asked for {} columns; the most is {MOST_COLUMNS}",
+                self.k
+            )));
+        }
         state.n += block.n_rows() as u64;
         for row in 0..block.n_rows() {
             let range = block.row(row);
@@ -147,9 +167,9 @@ impl Reduce for Gram {
                 pending.flush(self.k as usize, &mut state.packed);
             }
             let first = pending.indices.len();
-            pending
-                .indices
-                .extend_from_slice(&block.indices[range.clone()]);
+            // Columns are below k, which was checked above.
+            let columns = block.indices[range.clone()].iter().map(|&c| c as u16);
+            pending.indices.extend(columns);
             match &block.values {
                 Values::F32(v) => pending
                     .values
@@ -211,7 +231,10 @@ impl Reduce for Gram {
 
     fn state_bytes(&self, _rows: u64) -> u64 {
         let pending = PENDING.max(self.k as usize) as u64;
-        (self.packed_len() as u64 + 3 * u64::from(self.k)) * 8 + pending * (4 + 8 + 8 + 4)
+        (self.packed_len() as u64 + 3 * u64::from(self.k)) * 8
+            + pending * 2 * (2 + 8 + 4)
+            + pending * 8
+            + MOST_COLUMNS as u64 * 8
     }
 }
 
