@@ -20,7 +20,7 @@
 //!   binomial, no more. How the dispersion falls with a gene's abundance, and how abundances are
 //!   spread, was fitted to real cells (`docs/simulate/fit_dispersion.py`).
 //!
-//! `Resampler` draws from real cells instead: a cell and a near neighbour, thinned and added.
+//! [`Resampler`] draws from real cells instead: a cell and a near neighbour, thinned and added.
 
 mod arith;
 mod cohort;
@@ -29,10 +29,12 @@ mod law;
 mod params;
 mod profile;
 mod random;
+mod resample;
 mod simulator;
 mod tables;
 mod types;
 
 pub use params::{Layout, SimulateFrom, SimulateParams};
+pub use resample::Resampler;
 pub use simulator::Simulator;
 pub use types::CellTypes;

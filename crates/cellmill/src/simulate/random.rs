@@ -16,6 +16,7 @@ pub(crate) enum Purpose {
     Cell = 6,
     Counts = 7,
     Pilot = 8,
+    Parents = 9,
 }
 
 /// A stream of random numbers: xoshiro256++ (Blackman and Vigna), seeded from a key by splitmix64.
@@ -39,6 +40,11 @@ impl Stream {
     /// Uniform in (0, 1), neither end included.
     pub(crate) fn unit(&mut self) -> f64 {
         ((self.0.next_u64() >> 11) as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// 64 random bits.
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     /// Uniform in `0..n` (n > 0); the bias of the multiplication is below n / 2^64.

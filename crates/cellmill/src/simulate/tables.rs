@@ -35,7 +35,11 @@ impl Simulator {
         for i in 0..n {
             let cell = self.cell(i);
             let sample = &self.cohort.samples[cell.sample];
-            index.push(barcode(self.params().seed, cell.sample, i - sample.first));
+            index.push(sample_barcode(
+                self.params().seed,
+                cell.sample,
+                i - sample.first,
+            ));
             let kind = cell.kind;
             let row = [
                 kind,
@@ -140,7 +144,7 @@ pub(crate) fn categorical(mut codes: Vec<i32>, names: Vec<String>) -> Column {
 }
 
 /// A barcode of 16 bases, gem group 1, and the number of the sample: as aggregated 10x runs have.
-fn barcode(seed: u64, sample: usize, number: u64) -> String {
+pub(crate) fn sample_barcode(seed: u64, sample: usize, number: u64) -> String {
     // An odd multiplier and a shifted xor are bijections of 32 bits, so barcodes never meet
     // within a sample.
     let key = mix(seed ^ mix(sample as u64)) as u32;
