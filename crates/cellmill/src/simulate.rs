@@ -33,8 +33,10 @@ mod resample;
 mod simulator;
 mod tables;
 mod types;
+mod write;
 
 pub use params::{Layout, SimulateFrom, SimulateParams};
 pub use resample::Resampler;
 pub use simulator::Simulator;
 pub use types::CellTypes;
+pub use write::{SimulateSummary, resample_to_file, simulate_to_file};

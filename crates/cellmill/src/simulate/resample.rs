@@ -127,6 +127,19 @@ impl Resampler {
         })
     }
 
+    /// No more entries than this come out of all blocks: a cell has at most the genes of two.
+    pub(crate) fn entries_at_most(&self) -> u64 {
+        let each = (2 * self.parents.most_entries()).min(u64::from(self.parents.n_genes));
+        let mean = self.parents.n_entries() as f64 / self.parents.len() as f64;
+        // Over many cells, twice the mean is more than they reach.
+        let most = self.n_cells.saturating_mul(each);
+        if self.n_cells < 100_000 {
+            most
+        } else {
+            most.min((2.0 * mean * self.n_cells as f64) as u64)
+        }
+    }
+
     fn recipe(&self, i: u64) -> Recipe {
         let mut random = Stream::new(self.seed, Purpose::Cell, i);
         let first = random.below(self.parents.len());

@@ -100,6 +100,18 @@ impl Simulator {
         self.profiles.bytes()
     }
 
+    /// No more entries than this come out of all blocks. Over many cells the mean is close to what
+    /// was asked for, over a few it need not be.
+    pub(crate) fn entries_at_most(&self) -> u64 {
+        let n = self.params.n_cells;
+        let expected = 1.25 * n as f64 * self.params.entries_per_cell;
+        if n >= 100_000 {
+            expected as u64
+        } else {
+            self.room(n)
+        }
+    }
+
     /// What cell `i` is.
     pub(crate) fn cell(&self, i: u64) -> Cell {
         self.cohort.cell(i)
