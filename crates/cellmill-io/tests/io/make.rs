@@ -71,7 +71,7 @@ pub fn text(group: &Group, name: &str, value: &str) {
 pub fn array<T: H5Type>(group: &Group, name: &str, values: &[T], layout: Layout) {
     let mut builder = group.new_dataset_builder();
     if layout.chunk > 0 {
-        builder = builder.chunk(layout.chunk);
+        builder = builder.chunk(layout.chunk.min(values.len()));
     }
     if layout.shuffle {
         builder = builder.shuffle();
@@ -99,7 +99,11 @@ pub fn file<I: H5Type, D: H5Type>(
     index: impl Fn(u64) -> I,
     value: impl Fn(f64) -> D,
 ) {
-    let file = File::create(path).unwrap();
+    // The oldest format, as h5py writes it by default.
+    let file = File::with_options()
+        .with_fapl(|p| p.libver_earliest())
+        .create(path)
+        .unwrap();
     let x = file.create_group("X").unwrap();
     text(&x, "encoding-type", "csr_matrix");
     text(&x, "encoding-version", "0.1.0");
