@@ -124,12 +124,12 @@ impl Grid {
 
     /// The number of rows of the matrix.
     pub fn n_rows(&self) -> u64 {
-        self.rows[self.rows.len() - 1]
+        self.rows.last().copied().unwrap_or(0)
     }
 
     /// The number of blocks.
     pub fn n_blocks(&self) -> usize {
-        self.rows.len() - 1
+        self.rows.len().saturating_sub(1)
     }
 
     /// The number of spans.
@@ -198,5 +198,12 @@ mod tests {
         let grid = Grid::from_blocks(vec![0, 3, 3, 9]).unwrap();
         assert!(grid.check(9).is_ok() && grid.check(8).is_err());
         assert_eq!(grid.resized(&[1, 0, 2]).unwrap().n_rows(), 3);
+        for bad in [
+            r#"{"rows":[],"span_blocks":1}"#,
+            r#"{"rows":[0],"span_blocks":0}"#,
+        ] {
+            let grid: Grid = serde_json::from_str(bad).unwrap();
+            assert!(grid.check(grid.n_rows()).is_err());
+        }
     }
 }

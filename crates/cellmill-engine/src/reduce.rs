@@ -63,6 +63,11 @@ pub trait Reduce: Send + Sync {
     /// part that grows with the rows.
     fn state_bytes(&self, rows: u64) -> u64;
 
+    /// Upper bound of the heap bytes that a state holds on top of that until it is closed.
+    fn fold_bytes(&self) -> u64 {
+        0
+    }
+
     /// A state in its wire form.
     ///
     /// # Errors
@@ -78,6 +83,10 @@ pub trait Reduce: Send + Sync {
     ///
     /// # Errors
     /// When the bytes are not such a state.
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "the reduction knows its state's type"
+    )]
     fn from_bytes(&self, bytes: &[u8]) -> Result<Self::State> {
         postcard::from_bytes(bytes).map_err(|e| Error::Wire {
             what: "state",

@@ -34,6 +34,7 @@ pub struct Pca {
 /// [`Error::Parameter`] unless `1 <= n_comps <= min(n, k)`; [`Error::Data`] when no column
 /// varies; [`Error::Budget`]; [`Error::Cancelled`] (the decomposition is abandoned).
 pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize) -> Result<Pca> {
+    ctx.cancel().check()?;
     let started = Instant::now();
     let k = gram.k;
     let most = (k as u64).min(gram.n);

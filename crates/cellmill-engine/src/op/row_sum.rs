@@ -16,7 +16,7 @@ pub fn row_sum(values: &Values, row: Range<usize>) -> f64 {
 
 /// As [`row_sum`], of f32 values.
 pub fn row_sum_f32(values: &[f32]) -> f64 {
-    lanes(values, |x| f64::from(x))
+    lanes(values, f64::from)
 }
 
 /// As [`row_sum`], of f64 values.

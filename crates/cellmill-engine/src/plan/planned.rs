@@ -176,4 +176,14 @@ impl Reduce for Planned {
         };
         self.parts.iter().map(bytes).sum()
     }
+
+    fn fold_bytes(&self) -> u64 {
+        let bytes = |part: &Part| match part {
+            Part::CellTotals(r) => r.fold_bytes(),
+            Part::CountCheck(r) => r.fold_bytes(),
+            Part::GeneMoments(r) => r.fold_bytes(),
+            Part::Gram(r) => r.fold_bytes(),
+        };
+        self.parts.iter().map(bytes).sum()
+    }
 }

@@ -61,7 +61,7 @@ fn quick_f32(values: &[f32]) -> Quick {
     let mut all_zeros = 0u64;
     for part in values.chunks(1 << 16) {
         for &x in part {
-            bad |= !(x >= 0.0) | ((x < TWO23) & ((x + TWO23) - TWO23 != x));
+            bad |= x.is_nan() | (x < 0.0) | ((x < TWO23) & ((x + TWO23) - TWO23 != x));
             zeros += u32::from(x == 0.0);
             max = if x > max { x } else { max };
         }
@@ -78,7 +78,7 @@ fn quick_f32(values: &[f32]) -> Quick {
 fn quick_f64(values: &[f64]) -> Quick {
     let (mut bad, mut zeros, mut max) = (false, 0u64, 0f64);
     for &x in values {
-        bad |= !(x >= 0.0) | ((x < TWO52) & ((x + TWO52) - TWO52 != x));
+        bad |= x.is_nan() | (x < 0.0) | ((x < TWO52) & ((x + TWO52) - TWO52 != x));
         zeros += u64::from(x == 0.0);
         max = if x > max { x } else { max };
     }

@@ -120,7 +120,7 @@ impl Reduce for GeneMoments {
         state.block.clear();
         state.block.resize(self.n_genes as usize, Column::default());
         match &block.values {
-            Values::F32(v) => add_block(&mut state.block, &block.indices, v, |x| f64::from(x)),
+            Values::F32(v) => add_block(&mut state.block, &block.indices, v, f64::from),
             Values::F64(v) => add_block(&mut state.block, &block.indices, v, |x| x),
         }
         let n_before = state.n as f64;
@@ -194,7 +194,11 @@ impl Reduce for GeneMoments {
     }
 
     fn state_bytes(&self, _rows: u64) -> u64 {
-        u64::from(self.n_genes) * 48
+        u64::from(self.n_genes) * 24
+    }
+
+    fn fold_bytes(&self) -> u64 {
+        u64::from(self.n_genes) * 24
     }
 }
 

@@ -230,11 +230,13 @@ impl Reduce for Gram {
     }
 
     fn state_bytes(&self, _rows: u64) -> u64 {
+        (self.packed_len() as u64 + u64::from(self.k)) * 8
+    }
+
+    fn fold_bytes(&self) -> u64 {
+        // Twice for the spare capacity of growing vectors; then what a flush needs.
         let pending = PENDING.max(self.k as usize) as u64;
-        (self.packed_len() as u64 + 3 * u64::from(self.k)) * 8
-            + pending * 2 * (2 + 8 + 4)
-            + pending * 8
-            + MOST_COLUMNS as u64 * 8
+        pending * 2 * (2 + 8 + 4) + pending * 8 + u64::from(self.k) * 8 + MOST_COLUMNS as u64 * 8
     }
 }
 

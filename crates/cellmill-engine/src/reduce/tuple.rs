@@ -53,6 +53,10 @@ impl<R: Reduce> Reduce for &R {
         (**self).state_bytes(rows)
     }
 
+    fn fold_bytes(&self) -> u64 {
+        (**self).fold_bytes()
+    }
+
     fn to_bytes(&self, state: &R::State) -> Result<Vec<u8>> {
         (**self).to_bytes(state)
     }
@@ -92,6 +96,10 @@ macro_rules! tuple {
 
             fn state_bytes(&self, rows: u64) -> u64 {
                 0 $(+ self.$index.state_bytes(rows))+
+            }
+
+            fn fold_bytes(&self) -> u64 {
+                0 $(+ self.$index.fold_bytes())+
             }
         }
     };

@@ -68,6 +68,10 @@ impl<R: Reduce> Reduce for Via<R> {
 
     fn state_bytes(&self, rows: u64) -> u64 {
         self.reduce.state_bytes(rows)
+    }
+
+    fn fold_bytes(&self) -> u64 {
+        self.reduce.fold_bytes()
             + self
                 .ops
                 .bytes(crate::grid::BLOCK_ENTRIES, crate::grid::BLOCK_ROWS)

@@ -142,6 +142,7 @@ fn reserve<R: Reduce, S: Sink>(
     let growth = reduce.state_bytes(source.n_rows()).saturating_sub(state);
     let worker = source
         .reader_bytes()
+        .saturating_add(reduce.fold_bytes())
         .saturating_add(ops.bytes(block_entries, block_rows.min(BLOCK_ROWS)));
     let part = sink.part_bytes(span_entries, span_rows);
     let waiting = u64::from(n_spans.ilog2()) + 1;

@@ -70,7 +70,7 @@ impl Place {
     }
 
     pub(super) fn is_left(self) -> bool {
-        self.index % 2 == 0
+        self.index.is_multiple_of(2)
     }
 
     pub(super) fn parent(self) -> Self {
