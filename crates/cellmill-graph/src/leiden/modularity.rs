@@ -4,7 +4,8 @@ use crate::WeightedGraph;
 
 /// The modularity of `labels` (one for each vertex) with `resolution`, as igraph's
 /// `Graph.modularity` defines it: the share of the weight inside communities minus `resolution`
-/// times the share expected from the strengths alone. Sums are f64 in the order of the vertices.
+/// times the share expected from the strengths alone. Sums are f64 in the order of the vertices;
+/// memory grows with the largest label.
 ///
 /// A graph without weight has no modularity: NaN, as in igraph. Vertices without a label (when
 /// `labels` is too short) count as communities of their own.

@@ -68,7 +68,7 @@ fn planted(n: usize, groups: usize, degree: usize, mixing: usize, seed: u64) -> 
         for v in first..end {
             for e in 0..degree / 2 {
                 let r = draw(v, e);
-                let anywhere = r as usize % mixing == 0;
+                let anywhere = (r as usize).is_multiple_of(mixing);
                 let u = if anywhere {
                     (r >> 20) as usize % n
                 } else {
