@@ -66,7 +66,7 @@ fn mixture(n: usize, k: usize, seed: u64) -> Cells {
             t += 1;
         }
         let [x, y, size, flat, turn, bend] = types[t];
-        let along = random.normal().clamp(-2.0, 2.0) * size * 0.7;
+        let along = ((2.0 * random.unit() - 1.0) * 1.1 + 0.2 * random.normal()) * size;
         let across = random.normal() * size * 0.35 * flat + 0.25 * bend * along * along / size;
         xy.push(x + along * turn.cos() - across * turn.sin());
         xy.push(y + along * turn.sin() + across * turn.cos());

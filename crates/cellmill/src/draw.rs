@@ -19,6 +19,7 @@ mod colorbar;
 mod colormap;
 mod colour;
 mod dispersion;
+mod extent;
 mod font;
 mod frame;
 mod label;

@@ -10,7 +10,7 @@ pub(super) fn linear(low: f64, high: f64, most: usize) -> Ticks {
     if !(width.is_finite() && width > 0.0) {
         return vec![(low, number(low, 0))];
     }
-    let rough = width / most.max(1) as f64;
+    let rough = width / (most.max(1) as f64 + 0.5);
     let power = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 2.5, 5.0, 10.0]
         .into_iter()
@@ -38,7 +38,7 @@ pub(super) fn linear(low: f64, high: f64, most: usize) -> Ticks {
 }
 
 /// Ticks at powers of ten from `low` to `high`, both above zero; thinned to about `most`. Where
-/// there are fewer than two, at 1, 2 and 5 times a power.
+/// there are fewer than three, at 1, 2 and 5 times a power.
 pub(super) fn logarithmic(low: f64, high: f64, most: usize) -> Ticks {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let inside = |at: f64| at >= low * (1.0 - 1e-9) && at <= high * (1.0 + 1e-9);
@@ -48,13 +48,18 @@ pub(super) fn logarithmic(low: f64, high: f64, most: usize) -> Ticks {
         .map(|p| (10_f64.powi(p), power(p)))
         .filter(|(at, _)| inside(*at))
         .collect();
-    if decades.len() >= 2 {
+    if decades.len() >= 3 {
         return decades;
     }
     (first..=last)
         .flat_map(|p| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(p)))
         .filter(|at| inside(*at))
-        .map(|at| (at, number(at, (-at.log10().floor()).max(0.0) as usize)))
+        .map(|at| {
+            (
+                at,
+                number(at, (-(at * (1.0 + 1e-9)).log10().floor()).max(0.0) as usize),
+            )
+        })
         .collect()
 }
 

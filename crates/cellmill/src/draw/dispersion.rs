@@ -113,12 +113,12 @@ pub fn hvg_dispersion(ctx: &Context, plot: &HvgPlot) -> Result<Picture> {
         frame.x_label(&mut page, &style, "mean expressions of genes", x_room);
         frame.y_label(&mut page, &style, &panel.label, tick_room + 16.0 * u);
         if i == 0 {
-            key(&mut page, &style, &frame, plot);
+            key(&mut page, &style, &frame, plot, panel);
         }
         x = frame.x + side + 44.0 * u;
         if panel.without > 0 {
             let text = format!(
-                "{} of {} genes have no {} and are not drawn",
+                "{} of {} genes have no {} that this axis can show and are not drawn",
                 thousands(panel.without),
                 thousands(n as u64),
                 panel.label
@@ -200,6 +200,15 @@ impl<'a> Panel<'a> {
         }
     }
 
+    /// Where the genes are that are drawn, from 0 to 1 on both axes.
+    fn places(&self, plot: &HvgPlot) -> impl Iterator<Item = [f32; 2]> {
+        plot.means
+            .iter()
+            .zip(self.dispersions)
+            .filter(|(m, d)| drawable(**m, plot.log) && drawable(**d, plot.log))
+            .map(|(m, d)| [self.x.share(*m), self.y.share(*d)])
+    }
+
     fn draw(
         &self,
         ctx: &Context,
@@ -259,8 +268,9 @@ fn ink(style: &Style) -> Rgb {
     }
 }
 
-/// The two kinds of genes with their numbers, in the first panel's upper right corner.
-fn key(page: &mut Picture, style: &Style, frame: &Frame, plot: &HvgPlot) {
+/// The two kinds of genes with their numbers, in the corner of the first panel where they cover
+/// the fewest genes.
+fn key(page: &mut Picture, style: &Style, frame: &Frame, plot: &HvgPlot, panel: &Panel) {
     let chosen = plot.highly_variable.iter().filter(|&&h| h).count();
     let rows = [
         (
@@ -283,7 +293,31 @@ fn key(page: &mut Picture, style: &Style, frame: &Frame, plot: &HvgPlot) {
     let (pad, leading) = (0.55 * size, 1.45 * size);
     let width = widest + 1.1 * size + 2.0 * pad;
     let height = leading * rows.len() as f32 + pad;
-    let (x, y) = (frame.x + frame.width - width - pad, frame.y + pad);
+    let (wide, high) = (
+        (width + 2.0 * pad) / frame.width,
+        (height + 2.0 * pad) / frame.height,
+    );
+    let mut covered = [0_u32; 4];
+    for [x, y] in panel.places(plot) {
+        // Corners in the order in which they are preferred: right before left, top before bottom.
+        let (right, left) = (x > 1.0 - wide, x < wide);
+        let (top, bottom) = (y > 1.0 - high, y < high);
+        let inside = [right && top, right && bottom, left && top, left && bottom];
+        for (count, inside) in covered.iter_mut().zip(inside) {
+            *count += u32::from(inside);
+        }
+    }
+    let best = (0..4).min_by_key(|&corner| covered[corner]).unwrap_or(0);
+    let x = if best < 2 {
+        frame.x + frame.width - width - pad
+    } else {
+        frame.x + pad
+    };
+    let y = if best % 2 == 0 {
+        frame.y + pad
+    } else {
+        frame.y + frame.height - height - pad
+    };
     page.push(Item::Rect {
         x,
         y,

@@ -17,11 +17,21 @@ pub(super) fn bytes(n: usize) -> u64 {
     (4 * n * GRID * GRID) as u64
 }
 
-/// The densest position of each category on the layer, in pixels; `None` for one without points.
+/// Where a category is: its densest position, and how far it reaches (four standard deviations).
+/// In pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spot {
+    pub(super) x: f32,
+    pub(super) y: f32,
+    pub(super) width: f32,
+    pub(super) height: f32,
+}
+
+/// The densest position of each category on the layer; `None` for one without points.
 ///
 /// Points are counted on a grid of 96 x 96, the counts are smoothed, and the position is the
 /// centre of mass around the highest.
-pub(super) fn densest(xy: &[f32], codes: &[i32], n: usize, view: &View) -> Vec<Option<(f32, f32)>> {
+pub(super) fn densest(xy: &[f32], codes: &[i32], n: usize, view: &View) -> Vec<Option<Spot>> {
     let mut counts = vec![0.0_f32; n * GRID * GRID];
     let cell = |at: f32, size: u32| ((at / size as f32 * GRID as f32) as usize).min(GRID - 1);
     for (point, &code) in xy.chunks_exact(2).zip(codes) {
@@ -38,10 +48,11 @@ pub(super) fn densest(xy: &[f32], codes: &[i32], n: usize, view: &View) -> Vec<O
         .collect()
 }
 
-fn peak(grid: &mut [f32], view: &View) -> Option<(f32, f32)> {
+fn peak(grid: &mut [f32], view: &View) -> Option<Spot> {
     if grid.iter().all(|&c| c == 0.0) {
         return None;
     }
+    let (wide, high) = (reach(grid, |at| at % GRID), reach(grid, |at| at / GRID));
     // Three passes of a box of seven: close to a Gaussian of 3.5 cells, 4 % of the side.
     for _ in 0..3 {
         smooth(grid, 1, GRID);
@@ -63,8 +74,29 @@ fn peak(grid: &mut [f32], view: &View) -> Option<(f32, f32)> {
             y += w * (r as f32 + 0.5);
         }
     }
-    let scale = |at: f32, size: u32| at / weight / GRID as f32 * size as f32;
-    Some((scale(x, view.width), scale(y, view.height)))
+    let scale = |at: f32, size: u32| at / GRID as f32 * size as f32;
+    Some(Spot {
+        x: scale(x / weight, view.width),
+        y: scale(y / weight, view.height),
+        width: scale(wide, view.width),
+        height: scale(high, view.height),
+    })
+}
+
+/// Four standard deviations of a coordinate of the cells, by what they hold; in cells.
+fn reach(grid: &[f32], coordinate: impl Fn(usize) -> usize) -> f32 {
+    let held = || {
+        grid.iter()
+            .enumerate()
+            .map(|(at, &c)| (f64::from(c), coordinate(at) as f64))
+    };
+    let total: f64 = held().map(|(c, _)| c).sum();
+    let mean = held().map(|(c, x)| c * x).sum::<f64>() / total;
+    let square = held()
+        .map(|(c, x)| c * (x - mean) * (x - mean))
+        .sum::<f64>()
+        / total;
+    (4.0 * square.sqrt()) as f32
 }
 
 /// A running mean of seven along lines of the grid.
@@ -84,12 +116,12 @@ fn smooth(grid: &mut [f32], step: usize, next_line: usize) {
 /// A label to be placed: its text, and the position it names.
 pub(super) struct Label {
     pub(super) text: String,
-    pub(super) x: f32,
-    pub(super) y: f32,
+    pub(super) spot: Spot,
 }
 
 /// Places the labels in order, the first where it wants to be, and draws them: each at the
-/// nearest free place around its position, with a thin line back if that is far.
+/// nearest free place around its position, with a thin line back if that is far. A category that
+/// its name would cover has it above.
 pub(super) fn draw(page: &mut Picture, style: &Style, frame: &Frame, labels: &[Label]) {
     let size = (match labels.len() {
         0..=25 => 27.0,
@@ -124,7 +156,15 @@ pub(super) fn draw(page: &mut Picture, style: &Style, frame: &Frame, labels: &[L
                 ),
             )
         };
-        let mut best = (f32::INFINITY, label.x, label.y);
+        let spot = &label.spot;
+        let mut want = (spot.x, spot.y);
+        if spot.width < 2.0 * half_width && spot.height < 5.0 * half_height {
+            let off = 0.5 * spot.height + half_height + 2.0 * style.unit;
+            // Below, where there is no room above.
+            let room = spot.y - off - half_height > frame.y + 4.0 * style.unit;
+            want.1 += if room { -off } else { off };
+        }
+        let mut best = (f32::INFINITY, want.0, want.1);
         // Rings around the position, flatter than wide as text is.
         'rings: for ring in 0..26 {
             let steps = if ring == 0 { 1 } else { 8 + 4 * ring };
@@ -134,8 +174,8 @@ pub(super) fn draw(page: &mut Picture, style: &Style, frame: &Frame, labels: &[L
                 let angle = turn / steps as f32 * std::f32::consts::TAU;
                 let away = ring as f32 * 0.55 * size;
                 let (x, y) = inside(
-                    label.x + 1.3 * away * angle.sin(),
-                    label.y - away * angle.cos(),
+                    want.0 + 1.3 * away * angle.sin(),
+                    want.1 - away * angle.cos(),
                 );
                 let here = bounds(x, y);
                 let covered: f32 = taken.iter().map(|other| shared(&here, other)).sum();
@@ -149,16 +189,15 @@ pub(super) fn draw(page: &mut Picture, style: &Style, frame: &Frame, labels: &[L
         }
         let (_, x, y) = best;
         taken.push(bounds(x, y));
-        let away = ((x - label.x) / half_width)
+        let moved = ((x - want.0) / half_width)
             .abs()
-            .max(((y - label.y) / half_height).abs());
-        if away > 1.6 {
-            // From the edge of the text, not through it.
-            let t = 1.0 - 1.0 / away;
-            lines.push((
-                (label.x, label.y),
-                (label.x + (x - label.x) * t, label.y + (y - label.y) * t),
-            ));
+            .max(((y - want.1) / half_height).abs());
+        if moved > 1.6 {
+            // To the edge of the text, not through it.
+            let (dx, dy) = (x - spot.x, y - spot.y);
+            let away = (dx / half_width).abs().max((dy / half_height).abs());
+            let t = (1.0 - 1.0 / away).max(0.0);
+            lines.push(((spot.x, spot.y), (spot.x + dx * t, spot.y + dy * t)));
         }
         let mut item = Text::new(
             text,
@@ -215,11 +254,10 @@ mod tests {
         let mut xy = vec![0.25_f32, 0.75].repeat(100);
         xy.extend([0.9, 0.1]);
         let places = densest(&xy, &[0; 101], 2, &view);
-        let (x, y) = places[0].unwrap();
-        assert!(
-            (x - 240.0).abs() < 15.0 && (y - 240.0).abs() < 15.0,
-            "{x} {y}"
-        );
+        let spot = places[0].unwrap();
+        assert!((spot.x - 240.0).abs() < 15.0, "{spot:?}");
+        assert!((spot.y - 240.0).abs() < 15.0, "{spot:?}");
+        assert!(spot.width > 100.0 && spot.width < 400.0, "{spot:?}");
         assert_eq!(places[1], None);
     }
 
@@ -235,8 +273,12 @@ mod tests {
         let labels: Vec<Label> = (0..20)
             .map(|i| Label {
                 text: format!("type {i}"),
-                x: 1190.0,
-                y: 600.0,
+                spot: Spot {
+                    x: 1190.0,
+                    y: 600.0,
+                    width: 20.0,
+                    height: 20.0,
+                },
             })
             .collect();
         let mut page = Picture::new(1200.0, 1200.0, None, "");

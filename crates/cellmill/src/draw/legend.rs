@@ -44,8 +44,9 @@ const INDENT: f32 = 1.05;
 const BEFORE_COUNT: f32 = 0.7;
 
 impl Block {
-    /// Lays the entries out in at most `height` pixels. Text gets smaller before there are more
-    /// than two columns, down to two thirds; then columns are added.
+    /// Lays the entries out. Up to four columns they take at most `height` pixels: text gets
+    /// smaller before there are more than two, down to two thirds, then columns are added. More
+    /// entries than that make the legend both wider and higher.
     pub(super) fn new(style: &Style, entries: &[Entry], height: f32) -> Self {
         let rows_at = |size: f32| ((height / (size * LEADING)) as usize).max(1);
         let sizes = [28.0, 26.0, 24.0, 22.0, 20.0].map(|s| (s * style.unit).max(7.0));
@@ -53,15 +54,28 @@ impl Block {
             entries.len().div_ceil(rows_at(*size)) <= if *size > sizes[2] { 1 } else { 2 }
         };
         let size = sizes.into_iter().find(|s| fits(s)).unwrap_or(sizes[4]);
-        let columns = entries.len().div_ceil(rows_at(size)).max(1);
+        let mut columns = entries.len().div_ceil(rows_at(size)).max(1);
+        if columns > 4 {
+            columns = (4.0 * columns as f32).sqrt().ceil() as usize;
+        }
         let rows = entries.len().div_ceil(columns).max(1);
-        let most = if columns > 2 { 330.0 } else { 430.0 } * style.unit;
+        let most = match columns {
+            1 => 22.0,
+            2 => 19.0,
+            _ => 16.5,
+        } * size;
         let columns = entries
             .chunks(rows)
             .map(|some| {
                 let lines: Vec<Line> = some
                     .iter()
                     .map(|entry| {
+                        // A remark is ours, and short.
+                        let most = if entry.dot.is_some() {
+                            most
+                        } else {
+                            f32::INFINITY
+                        };
                         let name = fitted(&entry.name, size, most);
                         let count = entry.dot.map(|(_, n)| thousands(n)).unwrap_or_default();
                         Line {

@@ -2,12 +2,13 @@
 
 use super::colorbar::Bar;
 use super::colormap::Colormap;
+use super::extent::Extent;
 use super::frame::Frame;
 use super::label::{self, Label};
 use super::legend::{Block, Entry};
 use super::name::thousands;
 use super::picture::{Anchor, Item, Picture, Text};
-use super::points::{self, Cloud, Ink, View};
+use super::points::{self, Cloud, Ink};
 use super::style::Style;
 use super::{MISSING, Rgb, font, palette};
 use cellmill_engine::{Context, Error, Event, Result};
@@ -104,6 +105,9 @@ impl<'a> Scatter<'a> {
 /// More categories than this are not all in the legend.
 const LEGEND_MOST: usize = 600;
 
+/// Points without colours.
+const GREY: Rgb = Rgb::hex(0x808890);
+
 /// What stands to the right of the data.
 enum Side {
     Nothing,
@@ -139,10 +143,11 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
     let n = check(plot)?;
     let mut notes = Vec::new();
     let fit = {
+        let bytes = Extent::bytes(n);
         let _reserved = ctx
             .budget()
-            .reserve(8 * n as u64, "finding the range of the points")?;
-        fit(plot.xy, plot.size)
+            .reserve(bytes, "finding the range of the points")?;
+        Extent::new(plot.xy, plot.size)
     };
     if fit.without > 0 {
         notes.push(format!(
@@ -185,7 +190,7 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
         }
     }
     let ink = match plot.colour {
-        Colour::None => Ink::One(Rgb::hex(0x6f7780)),
+        Colour::None => Ink::One(GREY),
         Colour::Categorical { codes, .. } => Ink::Codes {
             codes,
             colours: &colours,
@@ -205,6 +210,7 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
         alpha: plot.alpha,
         ink,
     };
+    ctx.cancel().check()?;
     let layer = points::render(ctx, &cloud)?;
 
     let u = style.unit;
@@ -227,9 +233,14 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
         width: side,
         height: side,
     };
-    let right = beside(
-        plot, &style, side, low, high, missing, &colours, &counts, &mut notes,
-    );
+    let meaning = Meaning {
+        low,
+        high,
+        missing,
+        colours: &colours,
+        counts: &counts,
+    };
+    let right = beside(plot, &style, &meaning, &mut notes);
     let (gap, extra) = match &right {
         Side::Nothing => (0.0, 0.0),
         Side::Names(block) => (28.0 * u, block.width()),
@@ -287,18 +298,16 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
         } else {
             let bytes = label::bytes(categories.len());
             let _reserved = ctx.budget().reserve(bytes, "placing the labels")?;
-            let places = label::densest(plot.xy, codes, categories.len(), &fit.view);
+            let spots = label::densest(plot.xy, codes, categories.len(), &fit.view);
             let mut labels: Vec<(u64, Label)> = Vec::new();
-            for (k, place) in places.into_iter().enumerate() {
-                if let Some((x, y)) = place {
-                    labels.push((
-                        counts[k],
-                        Label {
-                            text: categories[k].clone(),
-                            x: frame.x + x,
-                            y: frame.y + y,
-                        },
-                    ));
+            for (k, spot) in spots.into_iter().enumerate() {
+                if let Some(mut spot) = spot {
+                    spot.x += frame.x;
+                    spot.y += frame.y;
+                    spot.height += cloud.diameter;
+                    spot.width += cloud.diameter;
+                    let text = categories[k].clone();
+                    labels.push((counts[k], Label { text, spot }));
                 }
             }
             // The largest first: it keeps its place. The sort is stable, so ties keep their order.
@@ -369,74 +378,6 @@ fn diameter(plot: &Scatter, n: usize) -> f32 {
     }
 }
 
-/// The view, and what it leaves out.
-struct Fit {
-    view: View,
-    /// Points with a coordinate that is not finite.
-    without: u64,
-    /// Points outside the view.
-    outside: u64,
-}
-
-fn fit(xy: &[f32], side: u32) -> Fit {
-    let finite = |p: &&[f32]| p[0].is_finite() && p[1].is_finite();
-    let mut columns = [Vec::new(), Vec::new()];
-    for point in xy.chunks_exact(2).filter(finite) {
-        columns[0].push(point[0]);
-        columns[1].push(point[1]);
-    }
-    let with = columns[0].len();
-    let [(left, right), (bottom, top)] = columns.map(|mut c| span(&mut c));
-    let view = View {
-        left,
-        right,
-        bottom,
-        top,
-        width: side,
-        height: side,
-    };
-    let inside = xy
-        .chunks_exact(2)
-        .filter(|p| view.place(p[0], p[1]).is_some())
-        .count();
-    Fit {
-        view,
-        without: (xy.len() / 2 - with) as u64,
-        outside: (with - inside) as u64,
-    }
-}
-
-/// The range to show of one coordinate, with a margin.
-fn span(values: &mut [f32]) -> (f64, f64) {
-    let by_value = |a: &f32, b: &f32| a.total_cmp(b);
-    let (mut low, mut high) = match (
-        values.iter().copied().min_by(by_value),
-        values.iter().copied().max_by(by_value),
-    ) {
-        (Some(low), Some(high)) => (f64::from(low), f64::from(high)),
-        _ => (0.0, 1.0),
-    };
-    if values.len() >= 20 {
-        let spare = (values.len() / 2000).max(1);
-        let end = values.len() - 1 - spare;
-        let inner_low = f64::from(*values.select_nth_unstable_by(spare, by_value).1);
-        let inner_high = f64::from(*values.select_nth_unstable_by(end, by_value).1);
-        let inner = inner_high - inner_low;
-        if inner > 0.0 && high - low > 4.0 * inner {
-            (low, high) = (
-                low.max(inner_low - 0.5 * inner),
-                high.min(inner_high + 0.5 * inner),
-            );
-        }
-    }
-    let margin = if high > low {
-        0.045 * (high - low)
-    } else {
-        0.5 * low.abs().max(1.0)
-    };
-    (low - margin, high + margin)
-}
-
 /// How many points each category has, and how many have none.
 fn count(codes: &[i32], n: usize) -> (Vec<u64>, u64) {
     let mut counts = vec![0; n];
@@ -500,18 +441,19 @@ fn limits(values: &[f32], vmin: Option<f32>, vmax: Option<f32>) -> Result<(f32, 
     })
 }
 
-#[allow(clippy::too_many_arguments)]
-fn beside(
-    plot: &Scatter,
-    style: &Style,
-    side: f32,
+/// What the colours stand for.
+struct Meaning<'a> {
     low: f32,
     high: f32,
     missing: u64,
-    colours: &[Rgb],
-    counts: &[u64],
-    notes: &mut Vec<String>,
-) -> Side {
+    colours: &'a [Rgb],
+    counts: &'a [u64],
+}
+
+/// The legend or the colour bar.
+fn beside(plot: &Scatter, style: &Style, meaning: &Meaning, notes: &mut Vec<String>) -> Side {
+    let (missing, colours, counts) = (meaning.missing, meaning.colours, meaning.counts);
+    let side = plot.size as f32;
     let absent = Entry {
         name: "NA".to_owned(),
         dot: Some((MISSING, missing)),
@@ -554,14 +496,14 @@ fn beside(
         }
         Colour::Continuous { map, .. } if plot.legend != Legend::None => {
             let block = (missing > 0).then(|| Block::new(style, &[absent], side));
-            Side::Bar(Bar::new(low, high, map), block)
+            Side::Bar(Bar::new(meaning.low, meaning.high, map), block)
         }
         _ => Side::Nothing,
     }
 }
 
 /// Small text below the frame's right corner: how many points, and how many are not there.
-fn corner(page: &mut Picture, style: &Style, frame: &Frame, n: usize, fit: &Fit) {
+fn corner(page: &mut Picture, style: &Style, frame: &Frame, n: usize, fit: &Extent) {
     let mut text = format!("n = {}", thousands(n as u64));
     let absent = fit.without + fit.outside;
     if absent > 0 {
@@ -577,3 +519,6 @@ fn corner(page: &mut Picture, style: &Style, frame: &Frame, n: usize, fit: &Fit)
         style.faint,
     ));
 }
+
+#[cfg(test)]
+mod tests;

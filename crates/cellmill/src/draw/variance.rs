@@ -122,23 +122,17 @@ pub fn pca_variance(plot: &PcaVariance) -> Result<Picture> {
         let at = if log { at.log10() } else { at };
         frame.y + frame.height * (1.0 - ((at - low) / (high - low)) as f32)
     };
-    let x_ticks: axis::Ticks = axis::linear(0.0, last, 10)
+    // Whole components only, the first in place of 0.
+    let mut numbers: Vec<f64> = axis::linear(0.0, last, 10)
         .into_iter()
-        .map(|(at, text)| {
-            if at == 0.0 {
-                (1.0, "1".to_owned())
-            } else {
-                (at, text)
-            }
-        })
-        .filter(|(at, _)| at.fract() == 0.0 && *at <= last)
+        .map(|(at, _)| at.max(1.0))
+        .filter(|at| at.fract() == 0.0 && *at <= last)
         .collect();
-    let mut x_ticks = x_ticks;
-    x_ticks.dedup_by(|a, b| a.0 == b.0);
-    // Where every component has a tick, 1 is among them.
-    if x_ticks.get(1).is_some_and(|(at, _)| *at <= 1.0) {
-        x_ticks.remove(0);
-    }
+    numbers.dedup();
+    let x_ticks: axis::Ticks = numbers
+        .into_iter()
+        .map(|at| (at, format!("{at:.0}")))
+        .collect();
     frame.x_ticks(&mut page, &style, &x_ticks, place_x);
     frame.y_ticks(&mut page, &style, &y_ticks, place_y);
 

@@ -3,7 +3,8 @@
 //! A dot is a square of the disc's area, so that it adds the same to the layer wherever it lies
 //! between pixels. In a pixel that several categories share, each counts by the square of its
 //! amount over the number of its cells: the strongest wins without a muddy mean, and a type of
-//! 0.1 % is not buried under one of 30 %. Numbers are averaged. The amount becomes opacity so
+//! 0.1 % is not buried under one of 30 %. Numbers are averaged; where there is one colour only, it
+//! darkens with density. The amount becomes opacity so
 //! that a single dot can be seen and a dense region is solid; missing values lie beneath.
 
 use super::{Band, Cloud, Ink, level, missing};
@@ -23,8 +24,14 @@ pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Ba
     match cloud.ink {
         Ink::One(rgb) => {
             splat(ctx, cloud, &points, side, band, |_| 1.0, &mut total)?;
-            let [r, g, b] = rgb.unit();
-            mixed.fill([r, g, b, 1.0]);
+            // Without categories the shade shows density: darker by doublings of the points in a
+            // pixel, a quarter of the light left at 255.
+            let (light, area) = (rgb.unit(), side * side);
+            for (mixed, &total) in mixed.iter_mut().zip(&total) {
+                let doublings = (1.0 + total / area).log2();
+                let left = 1.0 - 0.75 * (doublings / 8.0).min(1.0);
+                *mixed = [light[0] * left, light[1] * left, light[2] * left, 1.0];
+            }
         }
         Ink::Values {
             values,
