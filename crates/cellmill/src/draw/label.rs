@@ -251,7 +251,7 @@ mod tests {
             height: 960,
         };
         // A hundred points in one place, one far away; the second category has none.
-        let mut xy = vec![0.25_f32, 0.75].repeat(100);
+        let mut xy = [0.25_f32, 0.75].repeat(100);
         xy.extend([0.9, 0.1]);
         let places = densest(&xy, &[0; 101], 2, &view);
         let spot = places[0].unwrap();
