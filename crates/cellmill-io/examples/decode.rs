@@ -46,7 +46,7 @@ fn read(source: &dyn Source, threads: usize) -> cellmill_engine::Result<Sums> {
         }
     };
     let mut parts = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         let mut parts = Vec::new();
         for worker in workers {
             parts.extend(worker.join().expect("a reader panicked")?);

@@ -1,5 +1,10 @@
 //! Reading and writing files as a user of the crate does it.
 
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "a list of ranges of blocks, here of one"
+)]
+
 mod damage;
 mod elements;
 mod make;
