@@ -1,1 +1,5 @@
-fn main() {}
+//! The `cellmill` command.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(cellmill_cli::run(std::env::args_os()))
+}

@@ -1,0 +1,199 @@
+//! The file that a run begins with: which matrix holds the counts, and whose genes they are.
+
+mod genes;
+
+use crate::counts::{Kind, Sample};
+use crate::{Error, Result};
+use cellmill_io::{CsrSource, DataFrame, H5ad, MatrixInfo};
+use serde::Serialize;
+
+/// A matrix of the file, and what a sample of it shows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Candidate {
+    /// How it is stored.
+    pub info: MatrixInfo,
+    /// What was sampled; `None` where the matrix cannot be read as a stream of cells.
+    pub sample: Option<Sample>,
+    /// What it looks like; `None` where it was not sampled.
+    pub kind: Option<Kind>,
+    /// Why, in a phrase.
+    pub why: String,
+}
+
+/// Looks at every matrix of a file: X, raw/X and the layers.
+///
+/// # Errors
+/// When the file's structure or a sampled part of a matrix cannot be read.
+pub fn candidates(file: &H5ad) -> Result<Vec<Candidate>> {
+    file.matrices()?.into_iter().map(|info| look(file, info)).collect()
+}
+
+fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
+    match file.csr_source(&info.address) {
+        Ok(source) => {
+            let sample = Sample::of(&source)?;
+            let kind = Some(sample.kind());
+            let why = sample.why();
+            Ok(Candidate { info, sample: Some(sample), kind, why })
+        }
+        Err(e @ cellmill_io::Error::Unsupported { .. }) => {
+            let why = e.to_string();
+            Ok(Candidate { info, sample: None, kind: None, why })
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The matrix that a run counts in, and why it was taken.
+#[derive(Debug)]
+pub struct Input {
+    /// The open file.
+    pub file: H5ad,
+    /// The matrix: `X`, `raw/X` or `layers/NAME`.
+    pub matrix: String,
+    /// The matrix as a stream of blocks.
+    pub source: CsrSource,
+    /// The genes of the matrix: `var`, or `raw/var` with the columns of `var` joined to it.
+    pub var: DataFrame,
+    /// Sentences for the user: which matrix was taken and why.
+    pub notes: Vec<String>,
+}
+
+impl Input {
+    /// Opens a file's count matrix: the one named, or the one that holds raw counts.
+    ///
+    /// # Errors
+    /// When there is no such matrix, none or several different ones look like raw counts, the one
+    /// named holds something else, or there are no cells or genes.
+    pub fn open(
+        file: H5ad,
+        matrix: Option<&str>,
+        fractional: bool,
+        block_rows: Option<u64>,
+    ) -> Result<Self> {
+        let mut notes = Vec::new();
+        let matrix = match matrix {
+            Some(named) => named_matrix(&file, named, fractional, &mut notes)?,
+            None => found_matrix(&file, fractional, &mut notes)?,
+        };
+        let source = csr_source(&file, &matrix, block_rows)?;
+        refuse_empty(&file, &matrix, &source)?;
+        let var = genes::of_matrix(&file, &matrix, &mut notes)?;
+        Ok(Self { file, matrix, source, var, notes })
+    }
+
+    /// Whether the counts stand in `raw/X`, with genes of their own.
+    pub fn is_raw(&self) -> bool {
+        self.matrix == "raw/X"
+    }
+}
+
+/// A matrix as a stream of blocks, of the grid's own or of `block_rows` cells.
+///
+/// # Errors
+/// Whatever is wrong with the matrix.
+pub fn csr_source(file: &H5ad, matrix: &str, block_rows: Option<u64>) -> Result<CsrSource> {
+    let source = file.csr_source(matrix)?;
+    Ok(match block_rows {
+        Some(rows) => source.with_grid_rows(rows),
+        None => source,
+    })
+}
+
+fn refuse_empty(file: &H5ad, matrix: &str, source: &CsrSource) -> Result<()> {
+    use cellmill_engine::Source as _;
+    let empty = match (source.n_rows(), source.n_cols(), source.nnz()) {
+        (0, _, _) => "no cells",
+        (_, 0, _) => "no genes",
+        (_, _, Some(0)) => "no entry: every cell is empty",
+        _ => return Ok(()),
+    };
+    Err(Error::Data(format!("{}: {matrix} has {empty}; there is nothing to analyse", file.path().display())))
+}
+
+/// `raw` means `raw/X`, and a layer may be named alone.
+fn address(file: &H5ad, named: &str) -> String {
+    let layer = format!("layers/{named}");
+    match named.trim_matches('/') {
+        "raw" => "raw/X".to_owned(),
+        other if !other.contains('/') && other != "X" && file.exists(&layer) => layer,
+        other => other.to_owned(),
+    }
+}
+
+fn named_matrix(file: &H5ad, named: &str, fractional: bool, notes: &mut Vec<String>) -> Result<String> {
+    let address = address(file, named);
+    let infos = file.matrices()?;
+    let Some(info) = infos.iter().find(|i| i.address == address) else {
+        let known: Vec<&str> = infos.iter().map(|i| i.address.as_str()).collect();
+        return Err(Error::Data(format!(
+            "{} has no matrix {address}; it has {}",
+            file.path().display(),
+            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        )));
+    };
+    // A matrix that cannot be read as a stream is an error here, with the reason.
+    let sample = Sample::of(&file.csr_source(&info.address)?)?;
+    let fits = match sample.kind() {
+        Kind::RawCounts => true,
+        Kind::FractionalCounts | Kind::Normalised => fractional,
+        Kind::Scaled => false,
+        Kind::Empty => true,
+    };
+    if !fits {
+        let hint = if sample.kind() == Kind::Scaled {
+            "name a matrix of counts with --matrix"
+        } else {
+            "name a matrix of counts with --matrix, or say --fractional if these are counts"
+        };
+        return Err(Error::Data(format!(
+            "{}: {address} does not hold raw counts ({}); {hint}",
+            file.path().display(),
+            sample.why()
+        )));
+    }
+    notes.push(format!("counts: {address} ({})", sample.why()));
+    Ok(address)
+}
+
+fn found_matrix(file: &H5ad, fractional: bool, notes: &mut Vec<String>) -> Result<String> {
+    let candidates = candidates(file)?;
+    let path = file.path().display();
+    let of_kind = |kind| candidates.iter().filter(move |c| c.kind == Some(kind)).collect::<Vec<_>>();
+    let mut fitting = of_kind(Kind::RawCounts);
+    if fitting.is_empty() && fractional {
+        fitting = of_kind(Kind::FractionalCounts);
+    }
+    let list = |cs: &[&Candidate]| {
+        cs.iter().map(|c| format!("{}: {}", c.info.address, c.why)).collect::<Vec<_>>().join("; ")
+    };
+    let Some((&first, others)) = fitting.split_first() else {
+        let all: Vec<&Candidate> = candidates.iter().collect();
+        let hint = if of_kind(Kind::FractionalCounts).is_empty() {
+            "--matrix names a matrix to use"
+        } else {
+            "--fractional takes counts with fractions"
+        };
+        return Err(Error::Data(if all.is_empty() {
+            format!("{path} holds no matrix: there is no X, no raw/X and no layer")
+        } else {
+            format!("{path}: no matrix holds raw counts ({}); {hint}", list(&all))
+        }));
+    };
+    let same = |c: &Candidate| {
+        c.info.shape == first.info.shape
+            && c.info.nnz == first.info.nnz
+            && c.sample.as_ref().map(|s| s.hash) == first.sample.as_ref().map(|s| s.hash)
+    };
+    if !others.iter().all(|c| same(c)) {
+        return Err(Error::Data(format!(
+            "{path}: several different matrices hold raw counts ({}); choose one with --matrix",
+            list(&fitting)
+        )));
+    }
+    notes.push(format!("counts: {} ({})", first.info.address, first.why));
+    for other in others {
+        notes.push(format!("{} holds the same counts", other.info.address));
+    }
+    Ok(first.info.address.clone())
+}

@@ -1,0 +1,5 @@
+//! Preprocessing: one file for each scanpy function.
+
+pub mod highly_variable_genes;
+pub mod neighbors;
+pub mod pca;

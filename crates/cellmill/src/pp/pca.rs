@@ -1,0 +1,116 @@
+//! Principal components (`sc.pp.pca`): from the fold's result to slots.
+
+use crate::slot::{Patch, Slot, dict, floats, matrix, text};
+use crate::{Error, Result, keys};
+use cellmill_io::{ArrayData, Elem, Scalar};
+
+/// Principal components of the selected genes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pca {
+    /// Number of components.
+    pub n_comps: usize,
+    /// Scores, n_cells x n_comps, row-major: f32 as scanpy stores them.
+    pub scores: Vec<f32>,
+    /// Loadings, selected genes x n_comps, row-major. The largest |loading| of a component is
+    /// positive.
+    pub loadings: Vec<f64>,
+    /// Variance of each component (ddof 1).
+    pub variance: Vec<f64>,
+    /// Share of each component in the total variance of the selected genes.
+    pub variance_ratio: Vec<f64>,
+}
+
+/// scanpy's default number of components: 50, or one less than the smaller side where that is 50
+/// or less.
+///
+/// # Errors
+/// [`Error::Parameter`] when `asked` is 0 or not below both sides.
+///
+/// ```
+/// use cellmill::pp::pca::n_comps;
+/// assert_eq!(n_comps(None, 2_700, 2_000)?, 50);
+/// assert_eq!(n_comps(None, 30, 2_000)?, 29);
+/// # Ok::<(), cellmill::Error>(())
+/// ```
+pub fn n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> Result<usize> {
+    let smaller = n_cells.min(n_genes);
+    let n = match asked {
+        Some(n) => u64::from(n),
+        None if smaller > 50 => 50,
+        None => smaller.saturating_sub(1),
+    };
+    if n == 0 || n > smaller.saturating_sub(1).max(1) || smaller < 2 {
+        return Err(Error::Parameter(format!(
+            "n_comps is {n}, and must be at least 1 and less than the smaller of {n_cells} cells \
+             and {n_genes} selected genes"
+        )));
+    }
+    Ok(n as usize)
+}
+
+impl Pca {
+    /// The slots that scanpy writes: obsm `X_pca` (f32), varm `PCs` (f64, n_vars x n_comps, rows of
+    /// genes outside `selected` are 0), uns `pca`. `suffix` is appended to each key.
+    pub fn patch(&self, n_vars: usize, selected: &[u32], suffix: &str) -> Patch {
+        let n = self.n_comps;
+        let mut loadings = vec![0.0; n_vars * n];
+        for (row, &gene) in self.loadings.chunks_exact(n).zip(selected) {
+            let at = gene as usize * n;
+            loadings[at..at + n].copy_from_slice(row);
+        }
+        let n_cells = self.scores.len() / n;
+        let params = dict(vec![
+            ("zero_center", Elem::Scalar(Scalar::Bool(true))),
+            ("use_highly_variable", Elem::Scalar(Scalar::Bool(true))),
+            ("mask_var", text(keys::HIGHLY_VARIABLE)),
+        ]);
+        Patch::new()
+            .elem(
+                Slot::Obsm(format!("{}{suffix}", keys::X_PCA)),
+                matrix(n_cells, n, ArrayData::F32(self.scores.clone())),
+            )
+            .elem(
+                Slot::Varm(format!("{}{suffix}", keys::PCS)),
+                matrix(n_vars, n, ArrayData::F64(loadings)),
+            )
+            .elem(
+                Slot::Uns(format!("{}{suffix}", keys::PCA)),
+                dict(vec![
+                    ("params", params),
+                    ("variance", floats(self.variance.iter().copied())),
+                    ("variance_ratio", floats(self.variance_ratio.iter().copied())),
+                ]),
+            )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::Value;
+
+    #[test]
+    fn n_comps_follows_scanpy() {
+        assert_eq!(n_comps(None, 51, 60).unwrap(), 50);
+        assert_eq!(n_comps(None, 50, 60).unwrap(), 49);
+        assert_eq!(n_comps(Some(3), 4, 60).unwrap(), 3);
+        assert!(n_comps(Some(4), 4, 60).is_err());
+        assert!(n_comps(Some(0), 4, 60).is_err());
+        assert!(n_comps(None, 1, 60).is_err());
+    }
+
+    #[test]
+    fn genes_outside_the_mask_have_zero_loadings() {
+        let pca = Pca {
+            n_comps: 1,
+            scores: vec![1.0, -1.0],
+            loadings: vec![0.6, 0.8],
+            variance: vec![2.0],
+            variance_ratio: vec![1.0],
+        };
+        let patch = pca.patch(4, &[1, 3], "");
+        let (slot, value) = &patch.entries()[1];
+        assert_eq!(*slot, Slot::Varm("PCs".to_owned()));
+        assert_eq!(*value, Value::Elem(matrix(4, 1, ArrayData::F64(vec![0.0, 0.6, 0.0, 0.8]))));
+    }
+}

@@ -1,0 +1,64 @@
+//! Clusters (`sc.tl.leiden`): from labels to slots.
+
+use crate::slot::{Patch, Slot, dict, float, integer};
+use cellmill_io::{ArrayData, Categorical, Column};
+
+/// The slots that scanpy writes: a categorical obs column of the strings `0`, `1`, … in natural
+/// order, and uns `{params: {resolution, random_state, n_iterations}, modularity}`.
+///
+/// `labels` number the clusters by size, the largest is 0.
+pub fn patch(
+    key: &str,
+    labels: &[u32],
+    modularity: f64,
+    resolution: f64,
+    random_state: u64,
+    n_iterations: i32,
+) -> Patch {
+    let n = labels.iter().max().map_or(0, |&m| m + 1);
+    let column = Column::Categorical(Categorical {
+        codes: labels.iter().map(|&l| l as i32).collect(),
+        categories: ArrayData::Str((0..n).map(|i| i.to_string()).collect()),
+        ordered: false,
+    });
+    let params = dict(vec![
+        ("resolution", float(resolution)),
+        ("random_state", integer(random_state as i64)),
+        ("n_iterations", integer(i64::from(n_iterations))),
+    ]);
+    Patch::new().obs(key, column).elem(
+        Slot::Uns(key.to_owned()),
+        dict(vec![("params", params), ("modularity", float(modularity))]),
+    )
+}
+
+/// The obs columns of several resolutions: one is `leiden`, several are `leiden_0.5`, ….
+pub fn keys(key: &str, resolutions: &[f64]) -> Vec<String> {
+    match resolutions {
+        [_] => vec![key.to_owned()],
+        many => many.iter().map(|r| format!("{key}_{r}")).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_resolution_keeps_the_plain_key() {
+        assert_eq!(keys("leiden", &[1.0]), ["leiden"]);
+        assert_eq!(keys("leiden", &[0.5, 1.0]), ["leiden_0.5", "leiden_1"]);
+    }
+
+    #[test]
+    fn categories_are_in_natural_order() {
+        let labels: Vec<u32> = (0..12).collect();
+        let patch = patch("leiden", &labels, 0.5, 1.0, 0, 2);
+        let crate::slot::Value::Column(Column::Categorical(column)) = &patch.entries()[0].1 else {
+            panic!("leiden must be categorical");
+        };
+        let ArrayData::Str(categories) = &column.categories else { panic!("strings") };
+        assert_eq!(categories[2], "2");
+        assert_eq!(categories[11], "11");
+    }
+}
