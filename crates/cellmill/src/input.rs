@@ -2,6 +2,8 @@
 
 mod genes;
 
+pub(crate) use genes::select as select_rows;
+
 use crate::counts::{Kind, Sample};
 use crate::{Error, Result};
 use cellmill_io::{CsrSource, DataFrame, H5ad, MatrixInfo};

@@ -1,0 +1,265 @@
+//! The result file: what the input had, what the run found, and nothing that went stale.
+
+use crate::input::{Input, select_rows};
+use crate::params::WriteX;
+use crate::slot::{Patch, Slot, Value};
+use crate::{Error, Result, keys};
+use cellmill_io::{Array, ArrayData, Column, DataFrame, Elem, H5ad, H5adWriter};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Appended to a new key where the input holds an entry of that name which must stay.
+pub const SUFFIX: &str = "_cellmill";
+
+/// The suffix for a new slot: none where it is free or may be replaced.
+pub fn suffix(file: &H5ad, slot: &str, overwrite: bool) -> &'static str {
+    if overwrite || !file.exists(slot) { "" } else { SUFFIX }
+}
+
+/// A result that is being written beside its target.
+pub struct ResultFile<'a> {
+    file: &'a H5ad,
+    writer: H5adWriter,
+    notes: Vec<String>,
+}
+
+/// What of the input's matrices and genes a result keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep<'a> {
+    /// Everything: a single step adds slots.
+    Everything,
+    /// The annotations of these genes; X and layers were written by the run.
+    Genes {
+        /// All genes of the counts, in order.
+        var: &'a DataFrame,
+        /// The genes that stay, where not all do.
+        selected: Option<&'a [u32]>,
+        /// Whether the genes are those of the input's var.
+        same_var: bool,
+        /// Which matrix the result holds.
+        write_x: WriteX,
+    },
+}
+
+impl<'a> ResultFile<'a> {
+    /// Opens the result for writing, beside `target`.
+    ///
+    /// # Errors
+    /// When `target` is the input, exists and `force` is not set, or cannot be written.
+    pub fn create(file: &'a H5ad, target: &Path, force: bool) -> Result<Self> {
+        let same = std::fs::canonicalize(target)
+            .and_then(|t| Ok(t == std::fs::canonicalize(file.path())?))
+            .unwrap_or(false);
+        if same {
+            return Err(Error::Parameter(format!(
+                "the result {} is the input file; an input is never written to, choose another name",
+                target.display()
+            )));
+        }
+        let writer = H5adWriter::create(target, force)?;
+        Ok(Self { file, writer, notes: Vec::new() })
+    }
+
+    /// The writer, for X and layers.
+    pub fn writer(&mut self) -> &mut H5adWriter {
+        &mut self.writer
+    }
+
+    /// Writes everything else and puts the file in its place. Returns what the user should know:
+    /// what was dropped, and why.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the result cannot be written.
+    pub fn finish(mut self, keep: Keep<'_>, patch: Patch) -> Result<Vec<String>> {
+        let patch = match keep {
+            Keep::Genes { selected: Some(genes), .. } => cut_genes(patch, genes)?,
+            _ => patch,
+        };
+        self.frames(keep, &patch)?;
+        if keep == Keep::Everything {
+            self.matrices()?;
+        }
+        self.groups(keep, &patch)?;
+        for (slot, value) in patch.into_entries() {
+            if let Value::Elem(elem) = value {
+                self.writer.write(&slot.to_string(), &elem)?;
+            }
+        }
+        self.writer.commit()?;
+        Ok(self.notes)
+    }
+
+    /// obs and var, with the patch's columns.
+    fn frames(&mut self, keep: Keep<'_>, patch: &Patch) -> Result<()> {
+        let mut obs = self.file.read_dataframe("obs", None)?;
+        let mut var = match keep {
+            Keep::Everything => self.file.read_dataframe("var", None)?,
+            Keep::Genes { var, selected: None, .. } => var.clone(),
+            Keep::Genes { var, selected: Some(genes), .. } => select_rows(var, genes)?,
+        };
+        let fresh_genes = patch.entries().iter().any(|(s, _)| matches!(s, Slot::Var(_)));
+        if fresh_genes {
+            let before = var.columns.len();
+            var.columns.retain(|(name, _)| !keys::STALE_VAR.contains(&name.as_str()));
+            if var.columns.len() < before {
+                self.notes.push(format!(
+                    "dropped {} columns of var that an older highly_variable_genes left",
+                    before - var.columns.len()
+                ));
+            }
+        }
+        for (slot, value) in patch.entries() {
+            let (frame, name) = match slot {
+                Slot::Obs(name) => (&mut obs, name),
+                Slot::Var(name) => (&mut var, name),
+                _ => continue,
+            };
+            if let Value::Column(column) = value {
+                put(frame, name, column.clone());
+            }
+        }
+        self.writer.write("obs", &Elem::DataFrame(obs))?;
+        self.writer.write("var", &Elem::DataFrame(var))?;
+        Ok(())
+    }
+
+    /// X, raw and layers as they are.
+    fn matrices(&mut self) -> Result<()> {
+        for element in ["X", "raw", "layers"] {
+            if self.file.exists(element) {
+                self.writer.copy_from(self.file, element, element)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// obsm, varm, obsp, varp, uns: what still holds.
+    fn groups(&mut self, keep: Keep<'_>, patch: &Patch) -> Result<()> {
+        let replaced: BTreeSet<String> = patch.entries().iter().map(|(s, _)| s.to_string()).collect();
+        let fresh_neighbors = replaced.iter().any(|s| s.starts_with("obsp/"));
+        let whole_run = keep != Keep::Everything;
+        let genes_differ = matches!(
+            keep,
+            Keep::Genes { same_var, selected, .. } if !same_var || selected.is_some()
+        );
+        let mut dropped = Vec::new();
+        for group in ["obsm", "varm", "obsp", "varp", "uns"] {
+            if !self.file.exists(group) {
+                continue;
+            }
+            for key in self.file.keys(group)? {
+                let slot = format!("{group}/{key}");
+                let older_graph = group == "obsp"
+                    && fresh_neighbors
+                    && [keys::DISTANCES, keys::CONNECTIVITIES].contains(&key.as_str());
+                let older_run =
+                    group == "uns" && whole_run && keys::STALE_UNS.contains(&key.as_str());
+                let other_genes = (group == "varm" || group == "varp") && genes_differ;
+                let old_colors = group == "uns"
+                    && key.strip_suffix("_colors").is_some_and(|column| replaced.contains(&format!("obs/{column}")));
+                if replaced.contains(&slot) {
+                    continue;
+                }
+                if older_graph || older_run || other_genes || old_colors {
+                    dropped.push(slot);
+                    continue;
+                }
+                self.writer.copy_from(self.file, &slot, &slot)?;
+            }
+        }
+        if !dropped.is_empty() {
+            self.notes.push(format!(
+                "dropped what belongs to an older run or another set of genes: {}",
+                dropped.join(", ")
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Puts a column into a frame, in place of one of that name.
+fn put(frame: &mut DataFrame, name: &str, column: Column) {
+    match frame.columns.iter_mut().find(|(have, _)| have == name) {
+        Some((_, old)) => *old = column,
+        None => frame.columns.push((name.to_owned(), column)),
+    }
+}
+
+/// The patch for a result that holds only `genes`.
+fn cut_genes(patch: Patch, genes: &[u32]) -> Result<Patch> {
+    let mut cut = Patch::new();
+    for (slot, value) in patch.into_entries() {
+        cut = match (slot, value) {
+            (Slot::Var(name), Value::Column(column)) => {
+                let frame = DataFrame {
+                    index_name: String::new(),
+                    index: vec![String::new(); column_len(&column)],
+                    columns: vec![(name, column)],
+                };
+                let mut taken = select_rows(&frame, genes)?;
+                match taken.columns.pop() {
+                    Some((name, column)) => cut.var(&name, column),
+                    None => cut,
+                }
+            }
+            (Slot::Varm(name), Value::Elem(Elem::Array(array))) => {
+                cut.elem(Slot::Varm(name), Elem::Array(cut_rows(array, genes)))
+            }
+            (Slot::Obs(name), Value::Column(column)) => cut.obs(&name, column),
+            (slot, Value::Elem(elem)) => cut.elem(slot, elem),
+            (_, Value::Column(_)) => cut,
+        };
+    }
+    Ok(cut)
+}
+
+fn column_len(column: &Column) -> usize {
+    match column {
+        Column::Plain(data) => data.len(),
+        Column::Categorical(c) => c.codes.len(),
+        Column::Nullable { mask, .. } => mask.len(),
+    }
+}
+
+/// Rows of a row-major f64 matrix (the loadings are the only varm that a run makes).
+fn cut_rows(array: Array, rows: &[u32]) -> Array {
+    let (&[_, width], ArrayData::F64(values)) = (array.shape.as_slice(), &array.data) else {
+        return array;
+    };
+    let n = width as usize;
+    let taken = rows.iter().flat_map(|&r| values[r as usize * n..][..n].iter().copied()).collect();
+    Array { shape: vec![rows.len() as u64, width], data: ArrayData::F64(taken) }
+}
+
+/// What will not work with a result that holds no log-normalised X, for the user to know.
+pub fn without_x(write_x: WriteX) -> Option<&'static str> {
+    match write_x {
+        WriteX::Lognorm => None,
+        WriteX::Counts => Some(
+            "X of the result is the counts: gene colours and tests for marker genes need \
+             sc.pp.normalize_total and sc.pp.log1p first",
+        ),
+        WriteX::Hvg => Some(
+            "the result holds the highly variable genes only: other genes cannot be drawn or tested",
+        ),
+        WriteX::None => Some(
+            "the result holds no X: genes cannot be drawn and tests for marker genes cannot run on it",
+        ),
+    }
+}
+
+/// The input's other layers that have the same genes, and so may stay in a whole run's result.
+pub fn layers_that_stay(input: &Input) -> Result<(Vec<String>, Vec<String>)> {
+    let (mut stay, mut go) = (Vec::new(), Vec::new());
+    if !input.file.exists("layers") {
+        return Ok((stay, go));
+    }
+    for key in input.file.keys("layers")? {
+        let address = format!("layers/{key}");
+        if address == input.matrix {
+            continue;
+        }
+        if input.is_raw() { go.push(address) } else { stay.push(address) }
+    }
+    Ok((stay, go))
+}
