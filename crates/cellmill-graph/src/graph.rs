@@ -1,5 +1,7 @@
 //! The two graphs that travel between the steps.
 
+use cellmill_engine::{Error, Result};
+
 /// The k nearest neighbours of every point, the point itself not among them.
 ///
 /// Row `i` holds `k` neighbours in order of (distance, index).
@@ -30,6 +32,61 @@ pub struct WeightedGraph {
 }
 
 impl WeightedGraph {
+    /// A graph from the parts of a CSR matrix, as a file holds them. Entries on the diagonal are
+    /// left out, rows are put in order of column.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the row when the parts are no square CSR matrix, a weight is negative or
+    /// not finite, or the matrix is not symmetric.
+    ///
+    /// ```
+    /// use cellmill_graph::WeightedGraph;
+    /// let graph = WeightedGraph::from_parts(vec![0, 1, 2], vec![1, 0], vec![0.5, 0.5])?;
+    /// assert_eq!(graph.nnz(), 2);
+    /// assert!(WeightedGraph::from_parts(vec![0, 1, 1], vec![1], vec![0.5]).is_err());
+    /// # Ok::<(), cellmill_engine::Error>(())
+    /// ```
+    pub fn from_parts(indptr: Vec<u64>, indices: Vec<u32>, weights: Vec<f32>) -> Result<Self> {
+        let no = |what: String| Err(Error::Data(format!("not the graph of a neighbour search: {what}")));
+        let ordered = indptr.windows(2).all(|w| w[0] <= w[1]);
+        let nnz = indices.len() as u64;
+        if indptr.first() != Some(&0) || !ordered || indptr.last() != Some(&nnz) || weights.len() as u64 != nnz {
+            return no(format!("indptr does not lead from 0 to the {nnz} entries"));
+        }
+        let n = indptr.len() - 1;
+        let mut graph = Self { indptr: vec![0], indices: Vec::new(), weights: Vec::new() };
+        let mut row: Vec<(u32, f32)> = Vec::new();
+        for i in 0..n {
+            let range = indptr[i] as usize..indptr[i + 1] as usize;
+            row.clear();
+            row.extend(indices[range.clone()].iter().copied().zip(weights[range].iter().copied()));
+            if let Some(&(j, w)) = row.iter().find(|&&(j, w)| j as usize >= n || !w.is_finite() || w < 0.0) {
+                return no(format!("row {i} has weight {w} at column {j}"));
+            }
+            row.retain(|&(j, _)| j as usize != i);
+            row.sort_unstable_by_key(|&(j, _)| j);
+            graph.indices.extend(row.iter().map(|&(j, _)| j));
+            graph.weights.extend(row.iter().map(|&(_, w)| w));
+            graph.indptr.push(graph.indices.len() as u64);
+        }
+        // Walking the rows in order meets the columns of each row in order.
+        let mut next: Vec<usize> = graph.indptr.iter().map(|&p| p as usize).collect();
+        for i in 0..n {
+            for e in graph.row(i) {
+                let j = graph.indices[e] as usize;
+                let at = next[j];
+                if at >= graph.indptr[j + 1] as usize
+                    || graph.indices[at] as usize != i
+                    || graph.weights[at] != graph.weights[e]
+                {
+                    return no(format!("it is not symmetric: entry ({i}, {j}) has no equal at ({j}, {i})"));
+                }
+                next[j] += 1;
+            }
+        }
+        Ok(graph)
+    }
+
     /// The number of vertices.
     pub fn n(&self) -> usize {
         self.indptr.len() - 1
@@ -43,5 +100,37 @@ impl WeightedGraph {
     /// The entries of row `i`.
     pub fn row(&self, i: usize) -> std::ops::Range<usize> {
         self.indptr[i] as usize..self.indptr[i + 1] as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_put_in_order_and_the_diagonal_goes() {
+        let graph = WeightedGraph::from_parts(
+            vec![0, 3, 5, 6],
+            vec![2, 0, 1, 0, 1, 0],
+            vec![0.3, 1.0, 0.2, 0.2, 1.0, 0.3],
+        )
+        .unwrap();
+        assert_eq!(graph.indptr, [0, 2, 3, 4]);
+        assert_eq!(graph.indices, [1, 2, 0, 0]);
+        assert_eq!(graph.weights, [0.2, 0.3, 0.2, 0.3]);
+    }
+
+    #[test]
+    fn what_is_no_graph_is_refused() {
+        let refused = |indptr: &[u64], indices: &[u32], weights: &[f32]| {
+            WeightedGraph::from_parts(indptr.to_vec(), indices.to_vec(), weights.to_vec())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(&[0, 1, 2], &[1, 0], &[0.5, 0.4]).contains("not symmetric"));
+        assert!(refused(&[0, 1, 2], &[7, 0], &[0.5, 0.5]).contains("column 7"));
+        assert!(refused(&[0, 2, 1], &[1, 0], &[0.5, 0.5]).contains("indptr"));
+        assert!(refused(&[0, 1, 2], &[1, 0], &[f32::NAN, 0.5]).contains("NaN"));
+        assert!(refused(&[], &[], &[]).contains("indptr"));
     }
 }

@@ -6,10 +6,29 @@ pub mod error;
 pub mod input;
 pub mod keys;
 pub mod params;
+pub mod plan;
+pub mod plot;
 pub mod pp;
 pub mod result;
+pub mod run;
 pub mod simulate;
 pub mod slot;
+pub mod step;
 pub mod tl;
 
 pub use error::{Error, Result};
+
+use cellmill_engine::{Context, Event};
+
+/// Runs `work` as a stage that the observer sees.
+pub(crate) fn staged<T>(ctx: &Context, stage: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let started = std::time::Instant::now();
+    ctx.emit(Event::StageStarted { stage: stage.to_owned(), total: 0, unit: String::new() });
+    let done = work()?;
+    ctx.emit(Event::StageFinished {
+        stage: stage.to_owned(),
+        seconds: started.elapsed().as_secs_f64(),
+        bytes_read: 0,
+    });
+    Ok(done)
+}

@@ -28,6 +28,8 @@ pub struct ResultFile<'a> {
 pub enum Keep<'a> {
     /// Everything: a single step adds slots.
     Everything,
+    /// Every annotation, and no matrix.
+    Annotations,
     /// The annotations of these genes; X and layers were written by the run.
     Genes {
         /// All genes of the counts, in order.
@@ -39,6 +41,13 @@ pub enum Keep<'a> {
         /// Which matrix the result holds.
         write_x: WriteX,
     },
+}
+
+impl Keep<'_> {
+    /// Everything, with the matrices or without them.
+    pub fn everything(matrices: bool) -> Self {
+        if matrices { Self::Everything } else { Self::Annotations }
+    }
 }
 
 impl<'a> ResultFile<'a> {
@@ -63,6 +72,41 @@ impl<'a> ResultFile<'a> {
     /// The writer, for X and layers.
     pub fn writer(&mut self) -> &mut H5adWriter {
         &mut self.writer
+    }
+
+    /// Copies the counts to `layers/counts`, compressed chunks as they are, and the author's other
+    /// layers where they have the same genes.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the result cannot be written.
+    pub fn copy_counts(&mut self, input: &Input) -> Result<()> {
+        let counts = format!("layers/{}", keys::COUNTS);
+        self.writer.copy_from(&input.file, &input.matrix, &counts)?;
+        if !input.file.exists("layers") {
+            return Ok(());
+        }
+        for key in input.file.keys("layers")? {
+            let address = format!("layers/{key}");
+            if address == input.matrix {
+                continue;
+            }
+            if address == counts {
+                self.notes.push(format!("{counts} of the input gave way to {}", input.matrix));
+            } else if input.is_raw() {
+                self.notes.push(format!("dropped {address}: its genes are not those of raw/X"));
+            } else {
+                self.writer.copy_from(&input.file, &address, &address)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the counts to X, compressed chunks as they are.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the result cannot be written.
+    pub fn copy_x(&mut self, input: &Input) -> Result<()> {
+        Ok(self.writer.copy_from(&input.file, &input.matrix, "X")?)
     }
 
     /// Writes everything else and puts the file in its place. Returns what the user should know:
@@ -93,7 +137,7 @@ impl<'a> ResultFile<'a> {
     fn frames(&mut self, keep: Keep<'_>, patch: &Patch) -> Result<()> {
         let mut obs = self.file.read_dataframe("obs", None)?;
         let mut var = match keep {
-            Keep::Everything => self.file.read_dataframe("var", None)?,
+            Keep::Everything | Keep::Annotations => self.file.read_dataframe("var", None)?,
             Keep::Genes { var, selected: None, .. } => var.clone(),
             Keep::Genes { var, selected: Some(genes), .. } => select_rows(var, genes)?,
         };
@@ -137,7 +181,7 @@ impl<'a> ResultFile<'a> {
     fn groups(&mut self, keep: Keep<'_>, patch: &Patch) -> Result<()> {
         let replaced: BTreeSet<String> = patch.entries().iter().map(|(s, _)| s.to_string()).collect();
         let fresh_neighbors = replaced.iter().any(|s| s.starts_with("obsp/"));
-        let whole_run = keep != Keep::Everything;
+        let whole_run = matches!(keep, Keep::Genes { .. });
         let genes_differ = matches!(
             keep,
             Keep::Genes { same_var, selected, .. } if !same_var || selected.is_some()
@@ -246,20 +290,4 @@ pub fn without_x(write_x: WriteX) -> Option<&'static str> {
             "the result holds no X: genes cannot be drawn and tests for marker genes cannot run on it",
         ),
     }
-}
-
-/// The input's other layers that have the same genes, and so may stay in a whole run's result.
-pub fn layers_that_stay(input: &Input) -> Result<(Vec<String>, Vec<String>)> {
-    let (mut stay, mut go) = (Vec::new(), Vec::new());
-    if !input.file.exists("layers") {
-        return Ok((stay, go));
-    }
-    for key in input.file.keys("layers")? {
-        let address = format!("layers/{key}");
-        if address == input.matrix {
-            continue;
-        }
-        if input.is_raw() { go.push(address) } else { stay.push(address) }
-    }
-    Ok((stay, go))
 }

@@ -2,7 +2,12 @@
 
 use crate::keys;
 use crate::slot::{Patch, Slot, dict, integer, text};
-use cellmill_graph::{KnnGraph, WeightedGraph};
+use crate::params::{self, RunParams};
+use crate::Result;
+use cellmill_engine::Context;
+use cellmill_graph::knn::{KnnParams, Method, Metric, knn};
+use cellmill_graph::fuzzy::fuzzy_simplicial_set;
+use cellmill_graph::{KnnGraph, Points, WeightedGraph};
 use cellmill_io::{ArrayData, Elem, SparseMatrix};
 
 /// What is written about a neighbour graph beside the graph itself.
@@ -18,6 +23,32 @@ pub struct NeighborsInfo {
     pub use_rep: Option<String>,
     /// The number of components, where it was named.
     pub n_pcs: Option<usize>,
+}
+
+/// Finds the neighbours of every point and their fuzzy set.
+///
+/// Matches `sc.pp.neighbors(method="umap")`: exact where scanpy is exact.
+///
+/// # Errors
+/// When no neighbour is left to find, or the graph does not fit the budget.
+pub fn neighbors(
+    ctx: &Context,
+    points: Points<'_>,
+    params: &RunParams,
+) -> Result<(KnnGraph, WeightedGraph)> {
+    let metric = match params.metric {
+        params::Metric::Euclidean => Metric::Euclidean,
+        params::Metric::Cosine => Metric::Cosine,
+    };
+    let asked = KnnParams {
+        n_neighbors: params.n_neighbors,
+        metric,
+        method: Method::Auto,
+        seed: params.seed,
+    };
+    let found = knn(ctx, points, &asked)?;
+    let graph = fuzzy_simplicial_set(ctx, &found)?;
+    Ok((found, graph))
 }
 
 /// The distances as a sparse matrix of cells x cells, k - 1 entries a row.

@@ -1,7 +1,34 @@
 //! Clusters (`sc.tl.leiden`): from labels to slots.
 
+use crate::Result;
+use crate::params::RunParams;
 use crate::slot::{Patch, Slot, dict, float, integer};
+use cellmill_engine::Context;
+use cellmill_graph::WeightedGraph;
+use cellmill_graph::leiden::{self, Leiden, LeidenParams, Objective};
 use cellmill_io::{ArrayData, Categorical, Column};
+
+/// Clusters the graph at one resolution.
+///
+/// Matches `sc.tl.leiden(flavor="igraph", directed=False)`, with labels numbered by size.
+///
+/// # Errors
+/// When the clusters do not fit the budget, or the run is cancelled.
+pub fn leiden(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    resolution: f64,
+    params: &RunParams,
+) -> Result<Leiden> {
+    let asked = LeidenParams {
+        objective: Objective::Modularity,
+        resolution,
+        n_iterations: params.n_iterations,
+        seed: params.seed,
+        use_weights: true,
+    };
+    Ok(leiden::leiden(ctx, graph, &asked)?)
+}
 
 /// The slots that scanpy writes: a categorical obs column of the strings `0`, `1`, … in natural
 /// order, and uns `{params: {resolution, random_state, n_iterations}, modularity}`.

@@ -1,8 +1,58 @@
 //! The layout (`sc.tl.umap`): from coordinates to slots.
 
-use crate::keys;
+use crate::params::{Init, RunParams};
+use crate::{Error, Result, keys};
+use cellmill_engine::Context;
+use cellmill_graph::WeightedGraph;
+use cellmill_graph::umap::{self, UmapParams, find_ab_params};
 use crate::slot::{Patch, Slot, dict, float, integer, matrix};
 use cellmill_io::ArrayData;
+
+/// Lays the graph out in the plane; returns n x 2 coordinates and the curve's `a` and `b`.
+///
+/// `scores` (row-major, with their number of columns) are needed for [`Init::Pca`] only.
+/// Matches `sc.tl.umap`.
+///
+/// # Errors
+/// When the initialisation needs scores that are not there, the curve does not fit `min_dist` and
+/// `spread`, or the layout does not fit the budget.
+pub fn umap(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    scores: Option<(&[f32], usize)>,
+    params: &RunParams,
+) -> Result<(Vec<f32>, (f64, f64))> {
+    let (a, b) = match params.curve {
+        Some(curve) => curve,
+        None => find_ab_params(params.spread, params.min_dist)?,
+    };
+    let first_two;
+    let init = match (params.init, scores) {
+        (Init::Spectral, _) => umap::Init::Spectral,
+        (Init::Random, _) => umap::Init::Random,
+        (Init::Pca, Some((scores, width))) => {
+            first_two = crate::run::leading(scores, width, width.min(2));
+            umap::Init::Pca(&first_two)
+        }
+        (Init::Pca, None) => {
+            return Err(Error::Parameter(
+                "--init pca needs principal components, and there are none".to_owned(),
+            ));
+        }
+    };
+    let begin = umap::initial_layout(ctx, graph, &init, 2, params.seed)?;
+    let asked = UmapParams {
+        a,
+        b,
+        n_epochs: params.epochs.map(|n| n as usize),
+        alpha: params.alpha,
+        gamma: params.gamma,
+        negative_sample_rate: params.negative_sample_rate as usize,
+        n_components: 2,
+        seed: params.seed,
+    };
+    Ok((umap::umap(ctx, graph, &begin, &asked)?, (a, b)))
+}
 
 /// The slots that scanpy writes: obsm `X_umap` (f32, n x `n_components`), uns `umap` with the
 /// curve's `a` and `b`, and the seed where it is not 0. `suffix` is appended to each key.

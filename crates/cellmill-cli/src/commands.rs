@@ -1,0 +1,27 @@
+//! One file for each command.
+
+mod info;
+mod plan;
+mod plot;
+mod run;
+mod simulate;
+mod step;
+
+use crate::args::Command;
+use anyhow::Result;
+
+/// Does what the command says.
+pub fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Info(args) => info::info(&args),
+        Command::Plan(args) => plan::plan(args),
+        Command::Run(args) => run::run(args),
+        Command::Hvg(args) => step::step(args, cellmill::step::Step::Hvg),
+        Command::Pca(args) => step::step(args, cellmill::step::Step::Pca),
+        Command::Neighbors(args) => step::step(args, cellmill::step::Step::Neighbors),
+        Command::Leiden(args) => step::step(args, cellmill::step::Step::Leiden),
+        Command::Umap(args) => step::step(args, cellmill::step::Step::Umap),
+        Command::Simulate(args) => simulate::simulate(args),
+        Command::Plot(args) => plot::plot(args),
+    }
+}

@@ -1,0 +1,87 @@
+//! `cellmill info`: what a file holds, and which matrices look like raw counts.
+
+use crate::args::InfoArgs;
+use anyhow::Result;
+use cellmill::counts::Kind;
+use cellmill::input::{Candidate, candidates};
+use cellmill_engine::error::human_bytes;
+use cellmill_io::H5ad;
+use serde_json::json;
+
+const GROUPS: [&str; 8] = ["obs", "var", "obsm", "varm", "obsp", "varp", "uns", "layers"];
+
+pub fn info(args: &InfoArgs) -> Result<()> {
+    let file = H5ad::open(&args.file)?;
+    for text in file.warnings() {
+        eprintln!("warning: {text}");
+    }
+    let candidates = candidates(&file)?;
+    let mut groups = Vec::new();
+    for group in GROUPS {
+        if file.exists(group) {
+            let keys = match group {
+                "obs" | "var" => file.dataframe_columns(group)?,
+                _ => file.keys(group)?,
+            };
+            groups.push((group, keys));
+        }
+    }
+    if args.json {
+        let elements: serde_json::Map<_, _> =
+            groups.into_iter().map(|(g, keys)| (g.to_owned(), json!(keys))).collect();
+        let value = json!({
+            "file": file.path(),
+            "bytes": file.identity().size,
+            "n_obs": file.n_obs()?,
+            "n_vars": file.n_vars()?,
+            "matrices": candidates,
+            "elements": elements,
+        });
+        println!("{}", serde_json::to_string_pretty(&value)?);
+        return Ok(());
+    }
+    println!(
+        "{}: {} cells x {} genes, {}",
+        file.path().display(),
+        file.n_obs()?,
+        file.n_vars()?,
+        human_bytes(file.identity().size)
+    );
+    for candidate in &candidates {
+        describe(candidate);
+    }
+    for (group, keys) in groups {
+        if !keys.is_empty() {
+            println!("{group}: {}", keys.join(", "));
+        }
+    }
+    Ok(())
+}
+
+fn describe(candidate: &Candidate) {
+    let info = &candidate.info;
+    let [rows, columns] = info.shape;
+    println!("\n{}: {rows} x {columns}, {}", info.address, info.encoding);
+    if let Some(nnz) = info.nnz {
+        let share = 100.0 * nnz as f64 / (rows as f64 * columns as f64).max(1.0);
+        println!("  {nnz} entries, {share:.2} % of the matrix, {:.0} a cell", nnz as f64 / (rows as f64).max(1.0));
+    }
+    let filters = if info.filters.is_empty() { "none".to_owned() } else { info.filters.join(" + ") };
+    let chunks = info.chunk_entries.map_or("contiguous".to_owned(), |n| format!("chunks of {n}"));
+    println!(
+        "  data {}, indices {}, indptr {}; compression {filters}, {chunks}, {} on disk",
+        info.data_dtype,
+        info.indices_dtype,
+        info.indptr_dtype,
+        human_bytes(info.compressed_bytes)
+    );
+    let verdict = match candidate.kind {
+        Some(Kind::RawCounts) => "looks like raw counts",
+        Some(Kind::FractionalCounts) => "looks like counts with fractions (SoupX, RSEM)",
+        Some(Kind::Normalised) => "looks normalised",
+        Some(Kind::Scaled) => "looks scaled",
+        Some(Kind::Empty) => "holds nothing that was seen",
+        None => "cannot be read as a stream of cells",
+    };
+    println!("  {verdict}: {}", candidate.why);
+}

@@ -1,0 +1,17 @@
+//! `cellmill plan`: the plan of a run, without running it.
+
+use crate::args::PlanArgs;
+use crate::{config, machine};
+use anyhow::Result;
+
+pub fn plan(args: PlanArgs) -> Result<()> {
+    let (run, machine_args) = config::join(args.run, args.machine, args.config.config.as_deref())?;
+    let machine = machine::prepare(&machine_args, None)?;
+    let plan = cellmill::plan::plan(&machine.context, &args.file, &run.to_params())?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&plan)?);
+    } else {
+        print!("{plan}");
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! `cellmill run`: the whole job.
+
+use super::plot;
+use crate::args::WholeArgs;
+use crate::{config, machine};
+use anyhow::Result;
+
+pub fn run(args: WholeArgs) -> Result<()> {
+    let (run, machine_args) = config::join(args.run, args.machine, args.config.config.as_deref())?;
+    let machine = machine::prepare(&machine_args, Some(&args.output.output))?;
+    let params = run.to_params();
+    let summary = cellmill::run::run(
+        &machine.context,
+        &args.file,
+        &args.output.output,
+        args.output.force,
+        &params,
+    )?;
+    if !machine_args.quiet {
+        eprintln!();
+        eprint!("{}", machine.progress.table());
+        println!(
+            "{} cells x {} genes: {} highly variable genes, {} components",
+            summary.n_cells, summary.n_genes, summary.n_highly_variable, summary.n_comps
+        );
+        for (name, n, modularity) in &summary.clusters {
+            println!("{name}: {n} clusters, modularity {modularity:.4}");
+        }
+        println!("written to {}: {}", args.output.output.display(), summary.slots.join(", "));
+    }
+    if !args.color.is_empty() {
+        let folder = args.figs.unwrap_or_else(|| ".".into());
+        plot::colours(&machine.context, &args.output.output, &args.color, &folder)?;
+    }
+    Ok(())
+}

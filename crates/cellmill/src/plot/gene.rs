@@ -1,0 +1,136 @@
+//! A gene's values in every cell: found by name or symbol, read in one pass of the matrix.
+
+use super::{EmbeddingPlot, column};
+use crate::{Error, Result};
+use cellmill_engine::keep::{KeptColumns, Precision};
+use cellmill_engine::op::Op;
+use cellmill_engine::run::run_stage;
+use cellmill_engine::{Block, Context, Source};
+use cellmill_io::{ArrayData, Column, DataFrame, H5ad};
+
+/// Columns of var that hold symbols, in order of preference.
+const SYMBOLS: [&str; 4] = ["feature_name", "gene_symbols", "gene_symbol", "gene_name"];
+
+/// A title and the gene's value in each of `n` cells.
+pub(super) fn values(
+    ctx: &Context,
+    result: &H5ad,
+    plot: &EmbeddingPlot<'_>,
+    key: &str,
+    n: usize,
+) -> Result<(String, Vec<f32>)> {
+    let other = plot.source.map(H5ad::open).transpose()?;
+    let file = other.as_ref().unwrap_or(result);
+    let frame = if plot.matrix == "raw/X" { "raw/var" } else { "var" };
+    let var = file.read_dataframe(frame, None)?;
+    let Some(gene) = find(&var, key)? else {
+        let columns = result.dataframe_columns("obs")?;
+        return Err(Error::Data(format!(
+            "{}: {key:?} is neither a column of obs ({}) nor a gene of {frame}",
+            file.path().display(),
+            columns.join(", ")
+        )));
+    };
+    if !file.exists(plot.matrix) {
+        return Err(Error::Data(format!(
+            "{} has no {}, so the gene {key} cannot be drawn from it; name a matrix with --matrix, or \
+             another file with --source",
+            file.path().display(),
+            plot.matrix
+        )));
+    }
+    let source = file.csr_source(plot.matrix)?;
+    if source.n_rows() != n as u64 {
+        return Err(Error::Data(format!(
+            "{}: {} has {} cells, and the embedding has {n}",
+            file.path().display(),
+            plot.matrix,
+            source.n_rows()
+        )));
+    }
+    let kept = KeptColumns::new(ctx, source.grid(), 1, Precision::F32);
+    let stage = format!("gene {key}");
+    run_stage(ctx, &stage, &source, &[Op::SelectGenes { genes: vec![gene] }], &(), &kept)?;
+    let mut values = vec![0f32; n];
+    let mut reader = kept.open(0..kept.grid().n_blocks())?;
+    let mut block = Block::new(1);
+    while reader.next_block(&mut block)? {
+        for row in 0..block.n_rows() {
+            if let Some(entry) = block.row(row).next() {
+                values[block.first_row as usize + row] = block.values.get(entry) as f32;
+            }
+        }
+    }
+    let id = &var.index[gene as usize];
+    let title = if id == key { key.to_owned() } else { format!("{key} ({id})") };
+    Ok((title, values))
+}
+
+/// A gene by its name in the index, else by its symbol.
+fn find(var: &DataFrame, key: &str) -> Result<Option<u32>> {
+    if let Some(i) = var.index.iter().position(|name| name == key) {
+        return Ok(Some(i as u32));
+    }
+    for name in SYMBOLS {
+        let Some(symbols) = column(var, name).and_then(strings) else { continue };
+        let rows: Vec<usize> =
+            symbols.iter().enumerate().filter(|&(_, s)| s.as_deref() == Some(key)).map(|(i, _)| i).collect();
+        match rows.as_slice() {
+            [] => {}
+            &[row] => return Ok(Some(row as u32)),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|&i| var.index[i].as_str()).collect();
+                return Err(Error::Data(format!(
+                    "the symbol {key} stands for several genes; name one of {}",
+                    ids.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn strings(column: &Column) -> Option<Vec<Option<String>>> {
+    match column {
+        Column::Plain(ArrayData::Str(v)) => Some(v.iter().cloned().map(Some).collect()),
+        Column::Nullable { values: ArrayData::Str(v), mask } => {
+            Some(v.iter().zip(mask).map(|(s, &missing)| (!missing).then(|| s.clone())).collect())
+        }
+        Column::Categorical(c) => match &c.categories {
+            ArrayData::Str(names) => Some(
+                c.codes.iter().map(|&code| usize::try_from(code).ok().and_then(|i| names.get(i).cloned())).collect(),
+            ),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn var() -> DataFrame {
+        DataFrame {
+            index_name: "_index".into(),
+            index: vec!["E1".into(), "E2".into(), "E3".into()],
+            columns: vec![(
+                "feature_name".into(),
+                Column::Plain(ArrayData::Str(vec!["CD3E".into(), "MS4A1".into(), "CD3E".into()])),
+            )],
+        }
+    }
+
+    #[test]
+    fn genes_are_found_by_id_or_symbol() {
+        assert_eq!(find(&var(), "E3").unwrap(), Some(2));
+        assert_eq!(find(&var(), "MS4A1").unwrap(), Some(1));
+        assert_eq!(find(&var(), "NKG7").unwrap(), None);
+    }
+
+    #[test]
+    fn an_ambiguous_symbol_lists_its_ids() {
+        let message = find(&var(), "CD3E").unwrap_err().to_string();
+        assert!(message.contains("E1, E3"), "{message}");
+    }
+}

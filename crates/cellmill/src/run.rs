@@ -1,0 +1,181 @@
+//! The whole job: counts to genes, components, neighbours, clusters and a layout, in two reads.
+
+mod counts_read;
+mod genes_read;
+
+pub use counts_read::{CountsRead, read_counts};
+pub use genes_read::{GenesRead, read_genes};
+
+use crate::input::Input;
+use crate::params::{RunParams, WriteX};
+use crate::result::{self, Keep, ResultFile};
+use crate::slot::{Patch, Slot, dict, float};
+use crate::{Result, keys, pp, tl};
+use cellmill_engine::{Context, Event, Source};
+use cellmill_graph::Points;
+use cellmill_io::H5ad;
+use std::path::Path;
+
+/// What a run found, for the summary at the end.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// Cells.
+    pub n_cells: u64,
+    /// Genes of the count matrix.
+    pub n_genes: u64,
+    /// Genes that were selected.
+    pub n_highly_variable: u64,
+    /// Principal components.
+    pub n_comps: usize,
+    /// For each column of clusters: its name, the number of clusters, their modularity.
+    pub clusters: Vec<(String, usize, f64)>,
+    /// Where the new slots are: slot names.
+    pub slots: Vec<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Runs the whole job on a file and writes the result to `target`.
+///
+/// The file is read twice. The result holds the input's annotations without what went stale, and
+/// in scanpy's slots what `sc.pp.normalize_total`, `log1p`, `highly_variable_genes`, `pca`,
+/// `neighbors`, `sc.tl.leiden` and `umap` would write. It appears whole or not at all.
+///
+/// # Errors
+/// See [`crate::Error`]; on any error `target` is as it was.
+pub fn run(
+    ctx: &Context,
+    file: &Path,
+    target: &Path,
+    force: bool,
+    params: &RunParams,
+) -> Result<Summary> {
+    params.validate()?;
+    let h5ad = H5ad::open(file)?;
+    for text in h5ad.warnings() {
+        ctx.emit(Event::Warning { text });
+    }
+    let input = Input::open(h5ad, params.matrix.as_deref(), params.fractional, params.block_rows)?;
+    for text in &input.notes {
+        ctx.emit(Event::Note { text: text.clone() });
+    }
+    let mut result = ResultFile::create(&input.file, target, force)?;
+    let mut notes = Vec::new();
+
+    let counts = read_counts(ctx, &input, params, "read 1: totals and moments")?;
+    let hvg = counts.highly_variable_genes(params)?;
+    for text in counts.warnings().into_iter().chain(hvg.warnings.iter().cloned()) {
+        ctx.emit(Event::Warning { text });
+    }
+    let selected = hvg.selected();
+    let n_cells = input.source.n_rows();
+    let n_genes = input.source.n_cols();
+    let n_comps = pp::pca::n_comps(params.n_comps, n_cells, selected.len() as u64)?;
+
+    let genes = read_genes(
+        ctx,
+        &input,
+        params,
+        counts.target_sum(params),
+        &selected,
+        n_comps,
+        Some(&mut result),
+        "read 2: selected genes",
+    )?;
+    let pca = genes.pca;
+
+    let mut patch = hvg.patch();
+    let mut log1p = Vec::new();
+    if let Some(base) = params.log_base {
+        log1p.push(("base", float(base)));
+    }
+    if params.write_x != WriteX::Counts {
+        patch = patch.elem(Slot::Uns(keys::LOG1P.to_owned()), dict(log1p));
+    }
+    let existing = |slot: &str| result::suffix(&input.file, slot, params.overwrite);
+    let pca_suffix = existing(&format!("obsm/{}", keys::X_PCA));
+    patch.extend(pca.patch(n_genes as usize, &selected, pca_suffix));
+
+    let used = params.n_pcs.map_or(n_comps, |n| n.min(n_comps));
+    let scores = leading(&pca.scores, n_comps, used);
+    let points = Points::new(&scores, n_cells as usize, used)?;
+    let (knn, graph) = pp::neighbors::neighbors(ctx, points, params)?;
+    let use_rep = (!pca_suffix.is_empty()).then(|| format!("{}{pca_suffix}", keys::X_PCA));
+    patch.extend(pp::neighbors::patch(
+        &knn,
+        &graph,
+        &pp::neighbors::NeighborsInfo {
+            n_neighbors: knn.k + 1,
+            metric: params.metric.name().to_owned(),
+            random_state: params.seed,
+            use_rep,
+            n_pcs: params.n_pcs,
+        },
+        "",
+    ));
+    drop(knn);
+
+    let leiden_suffix = existing(&format!("obs/{}", keys::LEIDEN));
+    let names = tl::leiden::keys(&format!("{}{leiden_suffix}", keys::LEIDEN), &params.resolutions);
+    let mut clusters = Vec::new();
+    for (name, &resolution) in names.iter().zip(&params.resolutions) {
+        let found = tl::leiden::leiden(ctx, &graph, resolution, params)?;
+        clusters.push((name.clone(), found.n_communities as usize, found.modularity));
+        patch.extend(tl::leiden::patch(
+            name,
+            &found.labels,
+            found.modularity,
+            resolution,
+            params.seed,
+            params.n_iterations,
+        ));
+    }
+
+    let umap_suffix = existing(&format!("obsm/{}", keys::X_UMAP));
+    let (coordinates, curve) = tl::umap::umap(ctx, &graph, Some((&pca.scores, n_comps)), params)?;
+    patch.extend(tl::umap::patch(coordinates, 2, curve, params.seed, umap_suffix));
+    patch = patch.elem(Slot::Uns(keys::CELLMILL.to_owned()), params.to_uns(&input.matrix));
+    drop((graph, scores, pca));
+
+    let slots = patch.entries().iter().map(|(slot, _)| slot.to_string()).collect();
+    let keep = Keep::Genes {
+        var: &input.var,
+        selected: (params.write_x == WriteX::Hvg).then_some(&selected),
+        same_var: !input.is_raw(),
+        write_x: params.write_x,
+    };
+    notes.extend(crate::staged(ctx, "writing the result", || result.finish(keep, patch))?);
+    notes.extend(result::without_x(params.write_x).map(str::to_owned));
+    for text in &notes {
+        ctx.emit(Event::Note { text: text.clone() });
+    }
+    Ok(Summary {
+        n_cells,
+        n_genes: u64::from(n_genes),
+        n_highly_variable: selected.len() as u64,
+        n_comps,
+        clusters,
+        slots,
+        notes,
+    })
+}
+
+/// The first `used` of `width` columns of a row-major matrix; borrowed where that is all of them.
+pub(crate) fn leading(scores: &[f32], width: usize, used: usize) -> std::borrow::Cow<'_, [f32]> {
+    if used == width {
+        return scores.into();
+    }
+    scores.chunks_exact(width).flat_map(|row| row[..used].iter().copied()).collect::<Vec<_>>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leading_columns() {
+        let m = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(*leading(&m, 3, 2), [1.0, 2.0, 4.0, 5.0]);
+        assert_eq!(*leading(&m, 3, 3), m);
+    }
+}

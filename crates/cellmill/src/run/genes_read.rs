@@ -1,0 +1,98 @@
+//! The second read: the selected genes kept, their Gram matrix, and X of the result.
+
+use crate::Result;
+use crate::input::Input;
+use crate::params::{RunParams, WriteX};
+use crate::pp::pca::Pca;
+use crate::result::ResultFile;
+use cellmill_engine::keep::{KeptColumns, Precision};
+use cellmill_engine::linalg::{pca, project};
+use cellmill_engine::op::{Op, Pipeline};
+use cellmill_engine::reduce::{self, Gram};
+use cellmill_engine::run::run_stage;
+use cellmill_engine::{Context, Sink, Source, sink};
+use cellmill_io::{CsrSink, CsrSinkOptions, DataType};
+
+/// What the second read leads to.
+#[derive(Debug)]
+pub struct GenesRead {
+    /// The principal components of the selected genes.
+    pub pca: Pca,
+}
+
+/// Reads the matrix once: normalises to `target_sum`, takes logarithms, keeps the `selected` genes,
+/// folds their Gram matrix, and writes X of the result in passing. Then, from the kept columns
+/// alone, the principal components and the scores.
+///
+/// # Errors
+/// When the kept columns, the Gram matrix or the scores do not fit the budget, when the disk is
+/// full, or whatever is wrong with the file.
+#[allow(clippy::too_many_arguments, reason = "a stage's inputs are what they are")]
+pub fn read_genes(
+    ctx: &Context,
+    input: &Input,
+    params: &RunParams,
+    target_sum: f64,
+    selected: &[u32],
+    n_comps: usize,
+    result: Option<&mut ResultFile<'_>>,
+    stage: &str,
+) -> Result<GenesRead> {
+    let source: &dyn Source = &input.source;
+    let k = selected.len() as u32;
+    let normalise = [Op::NormalizeTotal { target_sum }, Op::Log1p { base: params.log_base }];
+    let select = Op::SelectGenes { genes: selected.to_vec() };
+    let kept = KeptColumns::new(ctx, source.grid(), k, Precision::F32);
+    let write_x = result.as_ref().map_or(WriteX::None, |_| params.write_x);
+    match (write_x, result) {
+        (WriteX::Lognorm, Some(result)) => {
+            result.copy_counts(input)?;
+            let x = x_sink(result, source, source.n_cols())?;
+            let cut = Pipeline::new(std::slice::from_ref(&select), source.n_rows(), source.n_cols())?;
+            let sinks = (x, sink::Via::new(cut, &kept));
+            run_stage(ctx, stage, source, &normalise, &(), &sinks)?;
+            sinks.0.finish()?;
+        }
+        (WriteX::Hvg, Some(result)) => {
+            let x = x_sink(result, source, k)?;
+            let sinks = (x, &kept);
+            run_stage(ctx, stage, source, &with(&normalise, select), &(), &sinks)?;
+            sinks.0.finish()?;
+        }
+        (WriteX::Counts, Some(result)) => {
+            result.copy_x(input)?;
+            run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?;
+        }
+        _ => run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?,
+    }
+    let gram = run_stage(ctx, "Gram matrix", &kept, &[], &Gram::new(k), &())?;
+    let components = crate::staged(ctx, "principal components", || Ok(pca(ctx, &gram, n_comps)?))?;
+    drop(gram);
+    let scores = project(ctx, &kept, &components)?;
+    Ok(GenesRead {
+        pca: Pca {
+            n_comps,
+            scores: scores.data,
+            loadings: components.loadings,
+            variance: components.variance,
+            variance_ratio: components.variance_ratio,
+        },
+    })
+}
+
+fn with(ops: &[Op], last: Op) -> Vec<Op> {
+    ops.iter().cloned().chain([last]).collect()
+}
+
+/// Compression of X: level 1 is what two cores can keep up with.
+const LEVEL: u32 = 1;
+
+fn x_sink(result: &mut ResultFile<'_>, source: &dyn Source, n_cols: u32) -> Result<CsrSink> {
+    let options = CsrSinkOptions {
+        shape: [source.n_rows(), u64::from(n_cols)],
+        data: DataType::F32,
+        compression: Some(LEVEL),
+        ..CsrSinkOptions::default()
+    };
+    Ok(result.writer().csr_sink("X", options)?)
+}
