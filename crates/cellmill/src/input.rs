@@ -47,7 +47,6 @@ fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
 }
 
 /// The matrix that a run counts in, and why it was taken.
-#[derive(Debug)]
 pub struct Input {
     /// The open file.
     pub file: H5ad,

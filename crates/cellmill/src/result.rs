@@ -24,7 +24,7 @@ pub struct ResultFile<'a> {
 }
 
 /// What of the input's matrices and genes a result keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Keep<'a> {
     /// Everything: a single step adds slots.
     Everything,

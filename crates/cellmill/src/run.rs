@@ -9,7 +9,7 @@ pub use genes_read::{GenesRead, read_genes};
 use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::result::{self, Keep, ResultFile};
-use crate::slot::{Patch, Slot, dict, float};
+use crate::slot::{Slot, dict, float};
 use crate::{Result, keys, pp, tl};
 use cellmill_engine::{Context, Event, Source};
 use cellmill_graph::Points;
@@ -53,7 +53,7 @@ pub fn run(
     params.validate()?;
     let h5ad = H5ad::open(file)?;
     for text in h5ad.warnings() {
-        ctx.emit(Event::Warning { text });
+        ctx.emit(Event::Warning { text: text.clone() });
     }
     let input = Input::open(h5ad, params.matrix.as_deref(), params.fractional, params.block_rows)?;
     for text in &input.notes {

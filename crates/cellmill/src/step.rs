@@ -53,7 +53,7 @@ pub fn step(ctx: &Context, step: Step, request: &Request<'_>) -> Result<Vec<Stri
     request.params.validate()?;
     let file = H5ad::open(request.file)?;
     for text in file.warnings() {
-        ctx.emit(Event::Warning { text });
+        ctx.emit(Event::Warning { text: text.clone() });
     }
     match step {
         Step::Hvg | Step::Pca => from_counts(ctx, step, file, request),

@@ -8,9 +8,9 @@ use crate::result::ResultFile;
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::{pca, project};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::{self, Gram};
+use cellmill_engine::reduce::Gram;
 use cellmill_engine::run::run_stage;
-use cellmill_engine::{Context, Sink, Source, sink};
+use cellmill_engine::{Context, Source, sink};
 use cellmill_io::{CsrSink, CsrSinkOptions, DataType};
 
 /// What the second read leads to.
