@@ -42,11 +42,10 @@ pub fn prepare(args: &MachineArgs, target: Option<&Path>) -> Result<Machine> {
     let observer: Arc<dyn Observer> = progress.clone();
     let context = Context::new(args.threads.unwrap_or(0), budget, observer, scratch)
         .context("the threads could not be started")?;
-    let temporary = target.map(cellmill_io::temporary_of);
+    let target = target.map(Path::to_owned);
     interrupt::cancel_on_signal(context.cancel().clone(), move || {
-        if let Some(path) = &temporary {
-            // It may not exist yet; nothing else can be done on the way out.
-            let _ = std::fs::remove_file(path);
+        if let Some(target) = &target {
+            cellmill_io::abandon(target);
         }
     })
     .context("Ctrl-C could not be prepared for")?;

@@ -15,6 +15,7 @@ use crate::store::hdf5::{Fault, File, Kind, Object};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use temporary::Temporary;
+pub use temporary::abandon;
 
 /// The groups that anndata always writes.
 const GROUPS: [&str; 6] = ["layers", "obsm", "obsp", "uns", "varm", "varp"];

@@ -135,7 +135,9 @@ pub fn run(
     let (coordinates, curve) = tl::umap::umap(ctx, &graph, Some((&pca.scores, n_comps)), params)?;
     patch.extend(tl::umap::patch(coordinates, 2, curve, params.seed, umap_suffix));
     patch = patch.elem(Slot::Uns(keys::CELLMILL.to_owned()), params.to_uns(&input.matrix));
-    drop((graph, scores, pca));
+    drop(graph);
+    drop(scores);
+    drop(pca);
 
     let slots = patch.entries().iter().map(|(slot, _)| slot.to_string()).collect();
     let keep = Keep::Genes {

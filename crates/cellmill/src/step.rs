@@ -275,9 +275,11 @@ fn leiden(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams)
 }
 
 fn umap(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -> Result<Patch> {
+    let there = file.exists(&format!("obsm/{}", keys::X_PCA));
     let scores = match params.init {
-        crate::params::Init::Pca => Some(representation(file, keys::X_PCA)?),
-        _ => None,
+        crate::params::Init::Random => None,
+        crate::params::Init::Spectral if !there => None,
+        _ => Some(representation(file, keys::X_PCA)?),
     };
     let scores = scores.as_ref().map(|(values, width)| (values.as_slice(), *width));
     let (coordinates, curve) = tl::umap::umap(ctx, graph, scores, params)?;

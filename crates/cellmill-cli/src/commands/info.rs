@@ -16,6 +16,8 @@ pub fn info(args: &InfoArgs) -> Result<()> {
         eprintln!("warning: {text}");
     }
     let candidates = candidates(&file)?;
+    let length = |frame: &str| Ok::<u64, anyhow::Error>(file.shape_of(frame)?.first().copied().unwrap_or(0));
+    let (n_obs, n_vars) = (length("obs")?, length("var")?);
     let mut groups = Vec::new();
     for group in GROUPS {
         if file.exists(group) {
@@ -32,8 +34,8 @@ pub fn info(args: &InfoArgs) -> Result<()> {
         let value = json!({
             "file": file.path(),
             "bytes": file.identity().size,
-            "n_obs": file.n_obs()?,
-            "n_vars": file.n_vars()?,
+            "n_obs": n_obs,
+            "n_vars": n_vars,
             "matrices": candidates,
             "elements": elements,
         });
@@ -43,8 +45,8 @@ pub fn info(args: &InfoArgs) -> Result<()> {
     println!(
         "{}: {} cells x {} genes, {}",
         file.path().display(),
-        file.n_obs()?,
-        file.n_vars()?,
+        n_obs,
+        n_vars,
         human_bytes(file.identity().size)
     );
     for candidate in &candidates {

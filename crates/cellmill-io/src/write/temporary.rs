@@ -116,6 +116,30 @@ impl Drop for Temporary {
     }
 }
 
+/// Removes what this program has begun to write beside `target`, without waiting for its writers:
+/// for a program that must end at once.
+pub fn abandon(target: &Path) {
+    let (Some(name), folder) = (target.file_name(), target.parent()) else {
+        return;
+    };
+    let folder = folder.filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let begin = format!(".{}.cellmill-{}", name.to_string_lossy(), std::process::id());
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let found = entry.file_name();
+        let rest = found.to_string_lossy();
+        let Some(rest) = rest.strip_prefix(&begin) else {
+            continue;
+        };
+        if rest == ".tmp" || (rest.starts_with('-') && rest.ends_with(".tmp")) {
+            // Nothing else can be done on the way out.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Removes what killed programs left.
 fn remove_stale(folder: &Path, begin: &str) {
     let Ok(entries) = std::fs::read_dir(folder) else {

@@ -11,7 +11,7 @@ use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::Gram;
 use cellmill_engine::run::run_stage;
 use cellmill_engine::{Context, Source, sink};
-use cellmill_io::{CsrSink, CsrSinkOptions, DataType};
+use cellmill_io::{CsrSink, CsrSinkOptions};
 
 /// What the second read leads to.
 #[derive(Debug)]
@@ -88,11 +88,10 @@ fn with(ops: &[Op], last: Op) -> Vec<Op> {
 const LEVEL: u32 = 1;
 
 fn x_sink(result: &mut ResultFile<'_>, source: &dyn Source, n_cols: u32) -> Result<CsrSink> {
+    let at_most = source.nnz().unwrap_or(u64::MAX);
     let options = CsrSinkOptions {
-        shape: [source.n_rows(), u64::from(n_cols)],
-        data: DataType::F32,
         compression: Some(LEVEL),
-        ..CsrSinkOptions::default()
+        ..CsrSinkOptions::new([source.n_rows(), u64::from(n_cols)], at_most)
     };
     Ok(result.writer().csr_sink("X", options)?)
 }

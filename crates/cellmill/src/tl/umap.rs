@@ -3,14 +3,15 @@
 use crate::params::{Init, RunParams};
 use crate::{Error, Result, keys};
 use cellmill_engine::Context;
-use cellmill_graph::WeightedGraph;
+use cellmill_graph::{Points, WeightedGraph};
 use cellmill_graph::umap::{self, UmapParams, find_ab_params};
 use crate::slot::{Patch, Slot, dict, float, integer, matrix};
 use cellmill_io::ArrayData;
 
 /// Lays the graph out in the plane; returns n x 2 coordinates and the curve's `a` and `b`.
 ///
-/// `scores` (row-major, with their number of columns) are needed for [`Init::Pca`] only.
+/// `scores` (row-major, with their number of columns) are needed for [`Init::Pca`]; otherwise they
+/// place the parts of a graph that falls apart.
 /// Matches `sc.tl.umap`.
 ///
 /// # Errors
@@ -26,25 +27,25 @@ pub fn umap(
         Some(curve) => curve,
         None => find_ab_params(params.spread, params.min_dist)?,
     };
-    let first_two;
-    let init = match (params.init, scores) {
-        (Init::Spectral, _) => umap::Init::Spectral,
+    let points = scores
+        .map(|(scores, width)| Points::new(scores, scores.len() / width.max(1), width))
+        .transpose()?;
+    let init = match (params.init, points) {
+        (Init::Spectral, points) => umap::Init::Spectral { points },
         (Init::Random, _) => umap::Init::Random,
-        (Init::Pca, Some((scores, width))) => {
-            first_two = crate::run::leading(scores, width, width.min(2));
-            umap::Init::Pca(&first_two)
-        }
+        (Init::Pca, Some(points)) => umap::Init::Pca(points),
         (Init::Pca, None) => {
             return Err(Error::Parameter(
                 "--init pca needs principal components, and there are none".to_owned(),
             ));
         }
     };
-    let begin = umap::initial_layout(ctx, graph, &init, 2, params.seed)?;
+    let n_epochs = params.epochs.map(|n| n as usize);
+    let begin = umap::initial_layout(ctx, graph, init, 2, n_epochs, params.seed)?;
     let asked = UmapParams {
         a,
         b,
-        n_epochs: params.epochs.map(|n| n as usize),
+        n_epochs,
         alpha: params.alpha,
         gamma: params.gamma,
         negative_sample_rate: params.negative_sample_rate as usize,
