@@ -29,12 +29,20 @@ fn parse(text: &str) -> Result<(RunArgs, MachineArgs)> {
     let mut machine = toml::Table::new();
     for (key, value) in table {
         let key = key.replace('_', "-");
-        let to = if MACHINE.contains(&key.as_str()) { &mut machine } else { &mut run };
+        let to = if MACHINE.contains(&key.as_str()) {
+            &mut machine
+        } else {
+            &mut run
+        };
         to.insert(key, value);
     }
     let run: RunArgs = run.try_into()?;
     let machine: MachineArgs = machine.try_into()?;
-    let cutoffs = run.min_mean.or(run.max_mean).or(run.min_disp).or(run.max_disp);
+    let cutoffs = run
+        .min_mean
+        .or(run.max_mean)
+        .or(run.min_disp)
+        .or(run.max_disp);
     if run.n_top_genes.is_some() && cutoffs.is_some() {
         bail!("it gives n-top-genes and cut-offs; they exclude each other");
     }
@@ -55,7 +63,12 @@ mod tests {
 
     #[test]
     fn unknown_names_and_contradictions_are_refused() {
-        assert!(parse("n_neighbours = 20").unwrap_err().to_string().contains("n-neighbours"));
+        assert!(
+            parse("n_neighbours = 20")
+                .unwrap_err()
+                .to_string()
+                .contains("n-neighbours")
+        );
         assert!(parse("n-top-genes = 5\nmin-mean = 0.1").is_err());
     }
 }

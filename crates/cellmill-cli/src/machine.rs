@@ -26,7 +26,11 @@ pub fn prepare(args: &MachineArgs, target: Option<&Path>) -> Result<Machine> {
     }
     let limit = args.memory.map_or_else(default_limit, |size| size.0);
     let budget = Budget::new(limit);
-    let progress = Arc::new(progress::Progress::new(args.quiet, args.events.as_deref(), budget.clone())?);
+    let progress = Arc::new(progress::Progress::new(
+        args.quiet,
+        args.events.as_deref(),
+        budget.clone(),
+    )?);
     let folder = |p: &Path| match p.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -60,7 +64,11 @@ fn default_limit() -> u64 {
 fn kilobytes(file: &str, key: &str) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find(|l| l.starts_with(key))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kb| kb * 1024)
+    line.split_whitespace()
+        .nth(1)?
+        .parse::<u64>()
+        .ok()
+        .map(|kb| kb * 1024)
 }
 
 /// Bytes of memory of this machine (Linux), or of the control group that the program is in.

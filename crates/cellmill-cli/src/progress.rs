@@ -41,9 +41,9 @@ impl Progress {
     pub fn new(quiet: bool, events: Option<&Path>, budget: Budget) -> Result<Self> {
         let events = events
             .map(|path| {
-                File::create(path)
-                    .map(BufWriter::new)
-                    .with_context(|| format!("the events file {} could not be written", path.display()))
+                File::create(path).map(BufWriter::new).with_context(|| {
+                    format!("the events file {} could not be written", path.display())
+                })
             })
             .transpose()?;
         Ok(Self {
@@ -51,13 +51,20 @@ impl Progress {
             terminal: std::io::stderr().is_terminal(),
             budget,
             begun: Instant::now(),
-            state: Mutex::new(State { bar: None, started: Instant::now(), rows: Vec::new(), events }),
+            state: Mutex::new(State {
+                bar: None,
+                started: Instant::now(),
+                rows: Vec::new(),
+                events,
+            }),
         })
     }
 
     fn memory(&self) -> String {
         let limit = human_bytes(self.budget.limit());
-        machine::resident().map_or(String::new(), |now| format!("{} of {limit}", human_bytes(now)))
+        machine::resident().map_or(String::new(), |now| {
+            format!("{} of {limit}", human_bytes(now))
+        })
     }
 
     fn line(&self, state: &State, text: &str) {
@@ -71,8 +78,12 @@ impl Progress {
     }
 
     fn write_event(&self, state: &mut State, event: &Event) {
-        let Some(file) = &mut state.events else { return };
-        let Ok(serde_json::Value::Object(mut line)) = serde_json::to_value(event) else { return };
+        let Some(file) = &mut state.events else {
+            return;
+        };
+        let Ok(serde_json::Value::Object(mut line)) = serde_json::to_value(event) else {
+            return;
+        };
         line.insert("at".to_owned(), self.begun.elapsed().as_secs_f64().into());
         if let Some(bytes) = machine::resident() {
             line.insert("resident".to_owned(), bytes.into());
@@ -91,9 +102,14 @@ impl Progress {
                     return;
                 }
                 if self.terminal {
-                    let bar = ProgressBar::with_draw_target(Some(*total), ProgressDrawTarget::stderr_with_hz(8));
+                    let bar = ProgressBar::with_draw_target(
+                        Some(*total),
+                        ProgressDrawTarget::stderr_with_hz(8),
+                    );
                     let template = if *total > 0 {
-                        format!("{{prefix:<28}} {{bar:24}} {{percent:>3}} %  {{per_sec}} {unit}  {{msg}}  {{eta}} left")
+                        format!(
+                            "{{prefix:<28}} {{bar:24}} {{percent:>3}} %  {{per_sec}} {unit}  {{msg}}  {{eta}} left"
+                        )
                     } else {
                         "{prefix:<28} {spinner} {elapsed}  {msg}".to_owned()
                     };
@@ -109,7 +125,9 @@ impl Progress {
                     eprintln!("{stage}");
                 }
             }
-            Event::Progress { done, bytes_read, .. } => {
+            Event::Progress {
+                done, bytes_read, ..
+            } => {
                 if let Some(bar) = &state.bar {
                     bar.set_position(*done);
                     let rate = *bytes_read as f64 / state.started.elapsed().as_secs_f64().max(1e-9);
@@ -121,7 +139,11 @@ impl Progress {
                     bar.set_message(format!("{read}{}", self.memory()));
                 }
             }
-            Event::StageFinished { stage, seconds, bytes_read } => {
+            Event::StageFinished {
+                stage,
+                seconds,
+                bytes_read,
+            } => {
                 if let Some(bar) = state.bar.take() {
                     bar.finish_and_clear();
                 }
@@ -148,11 +170,24 @@ impl Progress {
     /// The table at the end: stage, seconds, bytes read, peak memory.
     pub fn table(&self) -> String {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let width = state.rows.iter().map(|r| r.stage.len()).max().unwrap_or(0).max(5);
+        let width = state
+            .rows
+            .iter()
+            .map(|r| r.stage.len())
+            .max()
+            .unwrap_or(0)
+            .max(5);
         let bytes = |n: Option<u64>| n.map_or("n/a".to_owned(), human_bytes);
-        let mut out = format!("{:<width$}  {:>8}  {:>10}  {:>11}\n", "stage", "seconds", "read", "peak memory");
+        let mut out = format!(
+            "{:<width$}  {:>8}  {:>10}  {:>11}\n",
+            "stage", "seconds", "read", "peak memory"
+        );
         for row in &state.rows {
-            let read = if row.bytes_read > 0 { human_bytes(row.bytes_read) } else { String::new() };
+            let read = if row.bytes_read > 0 {
+                human_bytes(row.bytes_read)
+            } else {
+                String::new()
+            };
             out.push_str(&format!(
                 "{:<width$}  {:>8.1}  {:>10}  {:>11}\n",
                 row.stage,

@@ -47,20 +47,40 @@ impl WeightedGraph {
     /// # Ok::<(), cellmill_engine::Error>(())
     /// ```
     pub fn from_parts(indptr: Vec<u64>, indices: Vec<u32>, weights: Vec<f32>) -> Result<Self> {
-        let no = |what: String| Err(Error::Data(format!("not the graph of a neighbour search: {what}")));
+        let no = |what: String| {
+            Err(Error::Data(format!(
+                "not the graph of a neighbour search: {what}"
+            )))
+        };
         let ordered = indptr.windows(2).all(|w| w[0] <= w[1]);
         let nnz = indices.len() as u64;
-        if indptr.first() != Some(&0) || !ordered || indptr.last() != Some(&nnz) || weights.len() as u64 != nnz {
+        if indptr.first() != Some(&0)
+            || !ordered
+            || indptr.last() != Some(&nnz)
+            || weights.len() as u64 != nnz
+        {
             return no(format!("indptr does not lead from 0 to the {nnz} entries"));
         }
         let n = indptr.len() - 1;
-        let mut graph = Self { indptr: vec![0], indices: Vec::new(), weights: Vec::new() };
+        let mut graph = Self {
+            indptr: vec![0],
+            indices: Vec::new(),
+            weights: Vec::new(),
+        };
         let mut row: Vec<(u32, f32)> = Vec::new();
         for i in 0..n {
             let range = indptr[i] as usize..indptr[i + 1] as usize;
             row.clear();
-            row.extend(indices[range.clone()].iter().copied().zip(weights[range].iter().copied()));
-            if let Some(&(j, w)) = row.iter().find(|&&(j, w)| j as usize >= n || !w.is_finite() || w < 0.0) {
+            row.extend(
+                indices[range.clone()]
+                    .iter()
+                    .copied()
+                    .zip(weights[range].iter().copied()),
+            );
+            if let Some(&(j, w)) = row
+                .iter()
+                .find(|&&(j, w)| j as usize >= n || !w.is_finite() || w < 0.0)
+            {
                 return no(format!("row {i} has weight {w} at column {j}"));
             }
             row.retain(|&(j, _)| j as usize != i);
@@ -79,7 +99,9 @@ impl WeightedGraph {
                     || graph.indices[at] as usize != i
                     || graph.weights[at] != graph.weights[e]
                 {
-                    return no(format!("it is not symmetric: entry ({i}, {j}) has no equal at ({j}, {i})"));
+                    return no(format!(
+                        "it is not symmetric: entry ({i}, {j}) has no equal at ({j}, {i})"
+                    ));
                 }
                 next[j] += 1;
             }

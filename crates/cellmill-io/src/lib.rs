@@ -19,4 +19,4 @@ pub use elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, S
 pub use error::{Error, Result};
 pub use matrix::{MatrixInfo, ReadPath};
 pub use open::FileIdentity;
-pub use write::{abandon, CsrSink, CsrSinkOptions, H5adWriter, SinkDtype, WriteOptions};
+pub use write::{CsrSink, CsrSinkOptions, H5adWriter, SinkDtype, WriteOptions, abandon};

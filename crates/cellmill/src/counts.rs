@@ -105,17 +105,26 @@ impl Sample {
             }
         }
         sample.negative_genes = negative.iter().filter(|&&n| n).count() as u64;
-        sample.mean_sum = if sample.cells == 0 { 0.0 } else { total / sample.cells as f64 };
+        sample.mean_sum = if sample.cells == 0 {
+            0.0
+        } else {
+            total / sample.cells as f64
+        };
         Ok(sample)
     }
 
     fn mix(&mut self, word: u64) {
-        self.hash = (self.hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+        self.hash = (self.hash ^ word)
+            .wrapping_mul(0x0000_0100_0000_01b3)
+            .rotate_left(23);
     }
 
     /// Whether all cells with counts have the same sum, to 1 part in 1,000.
     pub fn constant_sums(&self) -> bool {
-        self.cells > 1 && self.sums.is_some_and(|(low, high)| high - low <= 1e-3 * high)
+        self.cells > 1
+            && self
+                .sums
+                .is_some_and(|(low, high)| high - low <= 1e-3 * high)
     }
 
     /// What the sample looks like.
@@ -187,17 +196,32 @@ mod tests {
 
     #[test]
     fn kinds() {
-        assert_eq!(sample(100, 0, 0, 50.0, (500.0, 900.0)).kind(), Kind::RawCounts);
+        assert_eq!(
+            sample(100, 0, 0, 50.0, (500.0, 900.0)).kind(),
+            Kind::RawCounts
+        );
         assert_eq!(sample(100, 90, 3, 5.0, (1.0, 9.0)).kind(), Kind::Scaled);
-        assert_eq!(sample(100, 100, 0, 6.0, (900.0, 1400.0)).kind(), Kind::Normalised);
-        assert_eq!(sample(100, 99, 0, 700.0, (1e4, 1e4 + 1.0)).kind(), Kind::Normalised);
-        assert_eq!(sample(100, 40, 0, 700.0, (900.0, 5e4)).kind(), Kind::FractionalCounts);
+        assert_eq!(
+            sample(100, 100, 0, 6.0, (900.0, 1400.0)).kind(),
+            Kind::Normalised
+        );
+        assert_eq!(
+            sample(100, 99, 0, 700.0, (1e4, 1e4 + 1.0)).kind(),
+            Kind::Normalised
+        );
+        assert_eq!(
+            sample(100, 40, 0, 700.0, (900.0, 5e4)).kind(),
+            Kind::FractionalCounts
+        );
         assert_eq!(sample(0, 0, 0, 0.0, (0.0, 0.0)).kind(), Kind::Empty);
     }
 
     #[test]
     fn negatives_are_said_to_look_scaled() {
         let why = sample(100, 90, 3, 5.0, (1.0, 9.0)).why();
-        assert!(why.contains("negative") && why.contains("scale.data"), "{why}");
+        assert!(
+            why.contains("negative") && why.contains("scale.data"),
+            "{why}"
+        );
     }
 }

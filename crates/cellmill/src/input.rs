@@ -27,7 +27,10 @@ pub struct Candidate {
 /// # Errors
 /// When the file's structure or a sampled part of a matrix cannot be read.
 pub fn candidates(file: &H5ad) -> Result<Vec<Candidate>> {
-    file.matrices()?.into_iter().map(|info| look(file, info)).collect()
+    file.matrices()?
+        .into_iter()
+        .map(|info| look(file, info))
+        .collect()
 }
 
 fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
@@ -36,11 +39,21 @@ fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
             let sample = Sample::of(&source)?;
             let kind = Some(sample.kind());
             let why = sample.why();
-            Ok(Candidate { info, sample: Some(sample), kind, why })
+            Ok(Candidate {
+                info,
+                sample: Some(sample),
+                kind,
+                why,
+            })
         }
         Err(e @ cellmill_io::Error::Unsupported { .. }) => {
             let why = e.to_string();
-            Ok(Candidate { info, sample: None, kind: None, why })
+            Ok(Candidate {
+                info,
+                sample: None,
+                kind: None,
+                why,
+            })
         }
         Err(e) => Err(e.into()),
     }
@@ -80,7 +93,13 @@ impl Input {
         let source = csr_source(&file, &matrix, block_rows)?;
         refuse_empty(&file, &matrix, &source)?;
         let var = genes::of_matrix(&file, &matrix, &mut notes)?;
-        Ok(Self { file, matrix, source, var, notes })
+        Ok(Self {
+            file,
+            matrix,
+            source,
+            var,
+            notes,
+        })
     }
 
     /// Whether the counts stand in `raw/X`, with genes of their own.
@@ -109,7 +128,10 @@ fn refuse_empty(file: &H5ad, matrix: &str, source: &CsrSource) -> Result<()> {
         (_, _, Some(0)) => "no entry: every cell is empty",
         _ => return Ok(()),
     };
-    Err(Error::Data(format!("{}: {matrix} has {empty}; there is nothing to analyse", file.path().display())))
+    Err(Error::Data(format!(
+        "{}: {matrix} has {empty}; there is nothing to analyse",
+        file.path().display()
+    )))
 }
 
 /// `raw` means `raw/X`, and a layer may be named alone.
@@ -122,7 +144,12 @@ fn address(file: &H5ad, named: &str) -> String {
     }
 }
 
-fn named_matrix(file: &H5ad, named: &str, fractional: bool, notes: &mut Vec<String>) -> Result<String> {
+fn named_matrix(
+    file: &H5ad,
+    named: &str,
+    fractional: bool,
+    notes: &mut Vec<String>,
+) -> Result<String> {
     let address = address(file, named);
     let infos = file.matrices()?;
     let Some(info) = infos.iter().find(|i| i.address == address) else {
@@ -130,7 +157,11 @@ fn named_matrix(file: &H5ad, named: &str, fractional: bool, notes: &mut Vec<Stri
         return Err(Error::Data(format!(
             "{} has no matrix {address}; it has {}",
             file.path().display(),
-            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
         )));
     };
     // A matrix that cannot be read as a stream is an error here, with the reason.
@@ -160,13 +191,21 @@ fn named_matrix(file: &H5ad, named: &str, fractional: bool, notes: &mut Vec<Stri
 fn found_matrix(file: &H5ad, fractional: bool, notes: &mut Vec<String>) -> Result<String> {
     let candidates = candidates(file)?;
     let path = file.path().display();
-    let of_kind = |kind| candidates.iter().filter(move |c| c.kind == Some(kind)).collect::<Vec<_>>();
+    let of_kind = |kind| {
+        candidates
+            .iter()
+            .filter(move |c| c.kind == Some(kind))
+            .collect::<Vec<_>>()
+    };
     let mut fitting = of_kind(Kind::RawCounts);
     if fitting.is_empty() && fractional {
         fitting = of_kind(Kind::FractionalCounts);
     }
     let list = |cs: &[&Candidate]| {
-        cs.iter().map(|c| format!("{}: {}", c.info.address, c.why)).collect::<Vec<_>>().join("; ")
+        cs.iter()
+            .map(|c| format!("{}: {}", c.info.address, c.why))
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let Some((&first, others)) = fitting.split_first() else {
         let all: Vec<&Candidate> = candidates.iter().collect();
@@ -178,7 +217,10 @@ fn found_matrix(file: &H5ad, fractional: bool, notes: &mut Vec<String>) -> Resul
         return Err(Error::Data(if all.is_empty() {
             format!("{path} holds no matrix: there is no X, no raw/X and no layer")
         } else {
-            format!("{path}: no matrix holds raw counts ({}); {hint}", list(&all))
+            format!(
+                "{path}: no matrix holds raw counts ({}); {hint}",
+                list(&all)
+            )
         }));
     };
     let same = |c: &Candidate| {

@@ -23,7 +23,11 @@ use cellmill_engine::{Context, Event};
 /// Runs `work` as a stage that the observer sees.
 pub(crate) fn staged<T>(ctx: &Context, stage: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let started = std::time::Instant::now();
-    ctx.emit(Event::StageStarted { stage: stage.to_owned(), total: 0, unit: String::new() });
+    ctx.emit(Event::StageStarted {
+        stage: stage.to_owned(),
+        total: 0,
+        unit: String::new(),
+    });
     let done = work()?;
     ctx.emit(Event::StageFinished {
         stage: stage.to_owned(),

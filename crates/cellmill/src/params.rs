@@ -142,7 +142,10 @@ impl Default for RunParams {
             fractional: false,
             target_sum: TargetSum::Fixed(1e4),
             log_base: None,
-            hvg: HvgParams { selection: Selection::Top(2000), n_bins: 20 },
+            hvg: HvgParams {
+                selection: Selection::Top(2000),
+                n_bins: 20,
+            },
             n_comps: None,
             n_neighbors: 15,
             n_pcs: None,
@@ -175,7 +178,9 @@ impl RunParams {
             if value.is_finite() && value > 0.0 {
                 Ok(())
             } else {
-                Err(Error::Parameter(format!("{name} is {value}, and must be a number above 0")))
+                Err(Error::Parameter(format!(
+                    "{name} is {value}, and must be a number above 0"
+                )))
             }
         };
         if let TargetSum::Fixed(target) = self.target_sum {
@@ -184,17 +189,25 @@ impl RunParams {
         if let Some(base) = self.log_base {
             positive("log_base", base)?;
             if base == 1.0 {
-                return Err(Error::Parameter("log_base is 1, which has no logarithm".to_owned()));
+                return Err(Error::Parameter(
+                    "log_base is 1, which has no logarithm".to_owned(),
+                ));
             }
         }
         if self.hvg.selection == Selection::Top(0) {
-            return Err(Error::Parameter("n_top_genes is 0, and must be at least 1".to_owned()));
+            return Err(Error::Parameter(
+                "n_top_genes is 0, and must be at least 1".to_owned(),
+            ));
         }
         if self.hvg.n_bins == 0 {
-            return Err(Error::Parameter("n_bins is 0, and must be at least 1".to_owned()));
+            return Err(Error::Parameter(
+                "n_bins is 0, and must be at least 1".to_owned(),
+            ));
         }
         if self.n_comps == Some(0) {
-            return Err(Error::Parameter("n_comps is 0, and must be at least 1".to_owned()));
+            return Err(Error::Parameter(
+                "n_comps is 0, and must be at least 1".to_owned(),
+            ));
         }
         if self.n_neighbors < 2 {
             return Err(Error::Parameter(format!(
@@ -203,10 +216,14 @@ impl RunParams {
             )));
         }
         if self.n_pcs == Some(0) {
-            return Err(Error::Parameter("n_pcs is 0, and must be at least 1".to_owned()));
+            return Err(Error::Parameter(
+                "n_pcs is 0, and must be at least 1".to_owned(),
+            ));
         }
         if self.resolutions.is_empty() {
-            return Err(Error::Parameter("no resolution was given for leiden".to_owned()));
+            return Err(Error::Parameter(
+                "no resolution was given for leiden".to_owned(),
+            ));
         }
         for &resolution in &self.resolutions {
             if !(resolution.is_finite() && resolution >= 0.0) {
@@ -233,7 +250,9 @@ impl RunParams {
             positive("b", b)?;
         }
         if self.epochs == Some(0) {
-            return Err(Error::Parameter("epochs is 0, and must be at least 1".to_owned()));
+            return Err(Error::Parameter(
+                "epochs is 0, and must be at least 1".to_owned(),
+            ));
         }
         positive("alpha", self.alpha)?;
         if !(self.gamma.is_finite() && self.gamma >= 0.0) {
@@ -243,7 +262,9 @@ impl RunParams {
             )));
         }
         if self.block_rows == Some(0) {
-            return Err(Error::Parameter("block_rows is 0, and must be at least 1".to_owned()));
+            return Err(Error::Parameter(
+                "block_rows is 0, and must be at least 1".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -265,7 +286,12 @@ impl RunParams {
         ];
         match self.hvg.selection {
             Selection::Top(n) => entries.push(("n_top_genes", integer(n as i64))),
-            Selection::Cutoffs { min_mean, max_mean, min_disp, max_disp } => entries.extend([
+            Selection::Cutoffs {
+                min_mean,
+                max_mean,
+                min_disp,
+                max_disp,
+            } => entries.extend([
                 ("min_mean", float(min_mean)),
                 ("max_mean", float(max_mean)),
                 ("min_disp", float(min_disp)),
@@ -295,7 +321,10 @@ impl RunParams {
             ("init", text(self.init.name())),
             ("alpha", float(self.alpha)),
             ("gamma", float(self.gamma)),
-            ("negative_sample_rate", integer(i64::from(self.negative_sample_rate))),
+            (
+                "negative_sample_rate",
+                integer(i64::from(self.negative_sample_rate)),
+            ),
             ("seed", integer(self.seed as i64)),
         ]);
         if let Some((a, b)) = self.curve {

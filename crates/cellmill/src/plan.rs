@@ -66,8 +66,12 @@ const SELECTED_SHARE: f64 = 0.12;
 /// As the run would fail before its first read.
 pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     params.validate()?;
-    let input =
-        Input::open(H5ad::open(file)?, params.matrix.as_deref(), params.fractional, params.block_rows)?;
+    let input = Input::open(
+        H5ad::open(file)?,
+        params.matrix.as_deref(),
+        params.fractional,
+        params.block_rows,
+    )?;
     let source = &input.source;
     let n = source.n_rows();
     let n_genes = source.n_cols();
@@ -84,9 +88,12 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     let kept = KeptColumns::estimate(selected as u32, Precision::F32, entries, n);
     let gram = 8 * selected * (selected + 1) / 2 * (threads + 7) + 3 * 8 * selected * selected;
     let scores = 4 * n * n_comps;
-    let graph = n * (params.n_neighbors as u64 - 1) * (4 + 8) + n * params.n_neighbors as u64 * 2 * 8;
+    let graph =
+        n * (params.n_neighbors as u64 - 1) * (4 + 8) + n * params.n_neighbors as u64 * 2 * 8;
 
-    let base = params.log_base.map_or("log1p".to_owned(), |b| format!("log1p(base={b})"));
+    let base = params
+        .log_base
+        .map_or("log1p".to_owned(), |b| format!("log1p(base={b})"));
     let normalise = match params.target_sum {
         crate::params::TargetSum::Fixed(t) => format!("normalize_total({t})"),
         crate::params::TargetSum::Median => "normalize_total(median of read 1)".to_owned(),
@@ -96,7 +103,10 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         Selection::Cutoffs { .. } => "var/highly_variable: genes within the cut-offs".to_owned(),
     };
     let mut second = vec![
-        format!("kept columns of the selected genes, about {}", human_bytes(kept)),
+        format!(
+            "kept columns of the selected genes, about {}",
+            human_bytes(kept)
+        ),
         "Gram matrix of the kept columns".to_owned(),
     ];
     match params.write_x {
@@ -104,8 +114,12 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             second.push("X of the result, log-normalised f32, gzip".to_owned());
             second.push("layers/counts, its compressed chunks copied".to_owned());
         }
-        WriteX::Counts => second.push("X of the result: the counts, compressed chunks copied".to_owned()),
-        WriteX::Hvg => second.push("X of the result: the selected genes, log-normalised".to_owned()),
+        WriteX::Counts => {
+            second.push("X of the result: the counts, compressed chunks copied".to_owned())
+        }
+        WriteX::Hvg => {
+            second.push("X of the result: the selected genes, log-normalised".to_owned())
+        }
         WriteX::None => {}
     }
     let stage = |name: &str, reads, ops: Vec<String>, computes: Vec<String>, memory| PlannedStage {
@@ -121,7 +135,10 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             "read 1: totals and moments",
             1,
             vec!["normalize_total(1) for the moments; the flavour undoes the log".to_owned()],
-            vec!["totals of cells; the check that values are counts".to_owned(), chosen],
+            vec![
+                "totals of cells; the check that values are counts".to_owned(),
+                chosen,
+            ],
             in_flight + per_gene + 12 * n,
         ),
         stage(
@@ -135,7 +152,9 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             "principal components",
             0,
             Vec::new(),
-            vec![format!("obsm/X_pca: {n_comps} components from the kept columns")],
+            vec![format!(
+                "obsm/X_pca: {n_comps} components from the kept columns"
+            )],
             gram + scores,
         ),
         stage(
@@ -160,13 +179,20 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             "umap",
             0,
             Vec::new(),
-            vec![format!("obsm/X_umap: {} initialisation", params.init.name())],
+            vec![format!(
+                "obsm/X_umap: {} initialisation",
+                params.init.name()
+            )],
             scores + graph,
         ),
     ];
     let memory = stages.iter().map(|s| s.memory).max().unwrap_or(0);
     let budget = ctx.budget().limit();
-    let scratch = if in_flight + kept > budget / 2 { kept } else { 0 };
+    let scratch = if in_flight + kept > budget / 2 {
+        kept
+    } else {
+        0
+    };
     Ok(RunPlan {
         source: source.describe(),
         n_cells: n,
@@ -195,7 +221,13 @@ impl std::fmt::Display for RunPlan {
             writeln!(f, "{note}")?;
         }
         for (i, stage) in self.stages.iter().enumerate() {
-            writeln!(f, "\n{}. {}  ({} of memory)", i + 1, stage.name, human_bytes(stage.memory))?;
+            writeln!(
+                f,
+                "\n{}. {}  ({} of memory)",
+                i + 1,
+                stage.name,
+                human_bytes(stage.memory)
+            )?;
             if !stage.ops.is_empty() {
                 writeln!(f, "   ops: {}", stage.ops.join(" -> "))?;
             }

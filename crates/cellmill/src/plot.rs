@@ -3,7 +3,7 @@
 
 mod gene;
 
-use crate::draw::{self, Colour, Colormap, HvgPlot, Legend, PcaVariance, Picture, Rgb, Scatter};
+use crate::draw::{self, Colormap, Colour, HvgPlot, Legend, PcaVariance, Picture, Rgb, Scatter};
 use crate::{Error, Result, keys};
 use cellmill_engine::{Context, Event};
 use cellmill_io::{ArrayData, Column, DataFrame, Elem, H5ad};
@@ -56,12 +56,20 @@ pub fn embedding(
     let (x_label, y_label) = (format!("{label}1"), format!("{label}2"));
     let style = |scatter: &mut Scatter<'_>| {
         scatter.point_size = plot.point_size;
-        scatter.legend = if plot.on_data { Legend::OnData } else { Legend::Right };
+        scatter.legend = if plot.on_data {
+            Legend::OnData
+        } else {
+            Legend::Right
+        };
         scatter.labels_on_data = plot.on_data;
     };
     let stem = plot.basis.trim_start_matches("X_");
     if plot.colors.is_empty() {
-        let mut scatter = Scatter { x_label: &x_label, y_label: &y_label, ..Scatter::new(&xy) };
+        let mut scatter = Scatter {
+            x_label: &x_label,
+            y_label: &y_label,
+            ..Scatter::new(&xy)
+        };
         style(&mut scatter);
         let picture = draw::scatter(ctx, &scatter)?;
         return write(ctx, &picture, folder, stem, formats);
@@ -88,7 +96,12 @@ pub fn embedding(
 ///
 /// # Errors
 /// When the file has no `uns/pca/variance_ratio`, or the picture cannot be written.
-pub fn pca_variance(ctx: &Context, file: &Path, folder: &Path, formats: Formats) -> Result<Vec<PathBuf>> {
+pub fn pca_variance(
+    ctx: &Context,
+    file: &Path,
+    folder: &Path,
+    formats: Formats,
+) -> Result<Vec<PathBuf>> {
     let file = H5ad::open(file)?;
     let address = format!("uns/{}/variance_ratio", keys::PCA);
     let ratio = match read_if_there(&file, &address)? {
@@ -144,7 +157,11 @@ pub fn highly_variable_genes(
 
 /// What colours the cells, owned.
 enum Values {
-    Categorical { codes: Vec<i32>, categories: Vec<String>, colours: Option<Vec<Rgb>> },
+    Categorical {
+        codes: Vec<i32>,
+        categories: Vec<String>,
+        colours: Option<Vec<Rgb>>,
+    },
     Continuous(Vec<f32>),
 }
 
@@ -155,11 +172,20 @@ struct Paint {
 
 impl Paint {
     /// An obs column, else a gene.
-    fn of(ctx: &Context, file: &H5ad, plot: &EmbeddingPlot<'_>, key: &str, n: usize) -> Result<Self> {
+    fn of(
+        ctx: &Context,
+        file: &H5ad,
+        plot: &EmbeddingPlot<'_>,
+        key: &str,
+        n: usize,
+    ) -> Result<Self> {
         let columns = file.dataframe_columns("obs")?;
         if !columns.iter().any(|c| c == key) {
             let (title, values) = gene::values(ctx, file, plot, key, n)?;
-            return Ok(Self { title, values: Values::Continuous(values) });
+            return Ok(Self {
+                title,
+                values: Values::Continuous(values),
+            });
         }
         let obs = file.read_dataframe("obs", Some(&[key.to_owned()]))?;
         let values = match column(&obs, key) {
@@ -167,7 +193,10 @@ impl Paint {
             None => None,
         };
         match values {
-            Some(values) => Ok(Self { title: key.to_owned(), values }),
+            Some(values) => Ok(Self {
+                title: key.to_owned(),
+                values,
+            }),
             None => Err(Error::Data(format!(
                 "{}: obs/{key} holds values that cannot be drawn as colours",
                 file.path().display()
@@ -177,18 +206,31 @@ impl Paint {
 
     fn colour(&self) -> Colour<'_> {
         match &self.values {
-            Values::Categorical { codes, categories, colours } => {
-                Colour::Categorical { codes, categories, colours: colours.as_deref() }
-            }
-            Values::Continuous(values) => {
-                Colour::Continuous { values, vmin: None, vmax: None, map: Colormap::Viridis }
-            }
+            Values::Categorical {
+                codes,
+                categories,
+                colours,
+            } => Colour::Categorical {
+                codes,
+                categories,
+                colours: colours.as_deref(),
+            },
+            Values::Continuous(values) => Colour::Continuous {
+                values,
+                vmin: None,
+                vmax: None,
+                map: Colormap::Viridis,
+            },
         }
     }
 }
 
 fn column<'a>(frame: &'a DataFrame, name: &str) -> Option<&'a Column> {
-    frame.columns.iter().find(|(have, _)| have == name).map(|(_, column)| column)
+    frame
+        .columns
+        .iter()
+        .find(|(have, _)| have == name)
+        .map(|(_, column)| column)
 }
 
 /// A column as categories (strings, booleans, categoricals) or numbers.
@@ -202,13 +244,17 @@ fn values(column: &Column, colours: impl FnOnce() -> Option<Vec<Rgb>>) -> Option
         Column::Plain(data @ (ArrayData::Str(_) | ArrayData::Bool(_))) => {
             Some(factor(&names(data), None, colours()))
         }
-        Column::Nullable { values: data @ (ArrayData::Str(_) | ArrayData::Bool(_)), mask } => {
-            Some(factor(&names(data), Some(mask), colours()))
-        }
+        Column::Nullable {
+            values: data @ (ArrayData::Str(_) | ArrayData::Bool(_)),
+            mask,
+        } => Some(factor(&names(data), Some(mask), colours())),
         Column::Plain(data) => floats(data).map(Values::Continuous),
         Column::Nullable { values, mask } => floats(values).map(|v| {
             Values::Continuous(
-                v.into_iter().zip(mask).map(|(x, &missing)| if missing { f32::NAN } else { x }).collect(),
+                v.into_iter()
+                    .zip(mask)
+                    .map(|(x, &missing)| if missing { f32::NAN } else { x })
+                    .collect(),
             )
         }),
     }
@@ -217,16 +263,30 @@ fn values(column: &Column, colours: impl FnOnce() -> Option<Vec<Rgb>>) -> Option
 /// Strings as codes of their sorted values.
 fn factor(strings: &[String], missing: Option<&Vec<bool>>, colours: Option<Vec<Rgb>>) -> Values {
     let is_missing = |i: usize| missing.is_some_and(|m| m[i]);
-    let mut categories: Vec<String> =
-        strings.iter().enumerate().filter(|&(i, _)| !is_missing(i)).map(|(_, s)| s.clone()).collect();
+    let mut categories: Vec<String> = strings
+        .iter()
+        .enumerate()
+        .filter(|&(i, _)| !is_missing(i))
+        .map(|(_, s)| s.clone())
+        .collect();
     categories.sort_unstable();
     categories.dedup();
     let codes = strings
         .iter()
         .enumerate()
-        .map(|(i, s)| if is_missing(i) { -1 } else { categories.partition_point(|c| c < s) as i32 })
+        .map(|(i, s)| {
+            if is_missing(i) {
+                -1
+            } else {
+                categories.partition_point(|c| c < s) as i32
+            }
+        })
         .collect();
-    Values::Categorical { codes, categories, colours }
+    Values::Categorical {
+        codes,
+        categories,
+        colours,
+    }
 }
 
 fn names(data: &ArrayData) -> Vec<String> {
@@ -234,7 +294,10 @@ fn names(data: &ArrayData) -> Vec<String> {
         values.iter().map(T::to_string).collect()
     }
     match data {
-        ArrayData::Bool(v) => v.iter().map(|&b| if b { "True" } else { "False" }.to_owned()).collect(),
+        ArrayData::Bool(v) => v
+            .iter()
+            .map(|&b| if b { "True" } else { "False" }.to_owned())
+            .collect(),
         ArrayData::I8(v) => all(v),
         ArrayData::I16(v) => all(v),
         ArrayData::I32(v) => all(v),
@@ -266,7 +329,11 @@ fn floats(data: &ArrayData) -> Option<Vec<f32>> {
 }
 
 fn read_if_there(file: &H5ad, address: &str) -> Result<Option<Elem>> {
-    if file.exists(address) { Ok(Some(file.read(address)?)) } else { Ok(None) }
+    if file.exists(address) {
+        Ok(Some(file.read(address)?))
+    } else {
+        Ok(None)
+    }
 }
 
 /// `uns/<key>_colors`, where every colour can be read.
@@ -284,16 +351,27 @@ fn colours(file: &H5ad, key: &str) -> Option<Vec<Rgb>> {
 fn coordinates(file: &H5ad, basis: &str) -> Result<Vec<f32>> {
     let named = [format!("obsm/X_{basis}"), format!("obsm/{basis}")];
     let Some(address) = named.iter().find(|a| file.exists(a)) else {
-        let known = if file.exists("obsm") { file.keys("obsm")? } else { Vec::new() };
+        let known = if file.exists("obsm") {
+            file.keys("obsm")?
+        } else {
+            Vec::new()
+        };
         return Err(Error::Data(format!(
             "{} has no {}; obsm holds {}",
             file.path().display(),
             named[0],
-            if known.is_empty() { "nothing".to_owned() } else { known.join(", ") }
+            if known.is_empty() {
+                "nothing".to_owned()
+            } else {
+                known.join(", ")
+            }
         )));
     };
     let Elem::Array(array) = file.read(address)? else {
-        return Err(Error::Data(format!("{}: {address} is no dense array", file.path().display())));
+        return Err(Error::Data(format!(
+            "{}: {address} is no dense array",
+            file.path().display()
+        )));
     };
     match (array.shape.as_slice(), floats(&array.data)) {
         (&[_, width], Some(values)) if width >= 2 => {
@@ -318,17 +396,26 @@ fn write(
         ctx.emit(Event::Note { text: note.clone() });
     }
     let io = |what: String| move |source| cellmill_engine::Error::Io { what, source };
-    std::fs::create_dir_all(folder)
-        .map_err(io(format!("the folder {} could not be made", folder.display())))?;
+    std::fs::create_dir_all(folder).map_err(io(format!(
+        "the folder {} could not be made",
+        folder.display()
+    )))?;
     let mut written = Vec::new();
     let mut put = |extension: &str, bytes: &[u8]| -> Result<()> {
         let path = folder.join(format!("{stem}.{extension}"));
-        let beside = folder.join(format!(".{stem}.{extension}.cellmill-{}.tmp", std::process::id()));
+        let beside = folder.join(format!(
+            ".{stem}.{extension}.cellmill-{}.tmp",
+            std::process::id()
+        ));
         let result = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, &path));
         if let Err(source) = result {
             // The error that matters is the first one.
             let _ = std::fs::remove_file(&beside);
-            return Err(io(format!("the picture {} could not be written", path.display()))(source).into());
+            return Err(io(format!(
+                "the picture {} could not be written",
+                path.display()
+            ))(source)
+            .into());
         }
         written.push(path);
         Ok(())
@@ -349,7 +436,10 @@ mod tests {
     #[test]
     fn strings_become_codes_of_sorted_names() {
         let column = Column::Plain(ArrayData::Str(vec!["b".into(), "a".into(), "b".into()]));
-        let Some(Values::Categorical { codes, categories, .. }) = values(&column, || None) else {
+        let Some(Values::Categorical {
+            codes, categories, ..
+        }) = values(&column, || None)
+        else {
             panic!("categories");
         };
         assert_eq!(codes, [1, 0, 1]);
@@ -358,14 +448,21 @@ mod tests {
 
     #[test]
     fn missing_values_have_no_colour() {
-        let column = Column::Nullable { values: ArrayData::I64(vec![3, 4]), mask: vec![false, true] };
-        let Some(Values::Continuous(found)) = values(&column, || None) else { panic!("numbers") };
+        let column = Column::Nullable {
+            values: ArrayData::I64(vec![3, 4]),
+            mask: vec![false, true],
+        };
+        let Some(Values::Continuous(found)) = values(&column, || None) else {
+            panic!("numbers")
+        };
         assert!(found[0] == 3.0 && found[1].is_nan());
         let column = Column::Nullable {
             values: ArrayData::Bool(vec![true, false]),
             mask: vec![false, true],
         };
-        let Some(Values::Categorical { codes, .. }) = values(&column, || None) else { panic!("categories") };
+        let Some(Values::Categorical { codes, .. }) = values(&column, || None) else {
+            panic!("categories")
+        };
         assert_eq!(codes, [0, -1]);
     }
 }

@@ -13,7 +13,11 @@ pub const SUFFIX: &str = "_cellmill";
 
 /// The suffix for a new slot: none where it is free or may be replaced.
 pub fn suffix(file: &H5ad, slot: &str, overwrite: bool) -> &'static str {
-    if overwrite || !file.exists(slot) { "" } else { SUFFIX }
+    if overwrite || !file.exists(slot) {
+        ""
+    } else {
+        SUFFIX
+    }
 }
 
 /// A result that is being written beside its target.
@@ -46,7 +50,11 @@ pub enum Keep<'a> {
 impl Keep<'_> {
     /// Everything, with the matrices or without them.
     pub fn everything(matrices: bool) -> Self {
-        if matrices { Self::Everything } else { Self::Annotations }
+        if matrices {
+            Self::Everything
+        } else {
+            Self::Annotations
+        }
     }
 }
 
@@ -66,7 +74,11 @@ impl<'a> ResultFile<'a> {
             )));
         }
         let writer = H5adWriter::create(target, force)?;
-        Ok(Self { file, writer, notes: Vec::new() })
+        Ok(Self {
+            file,
+            writer,
+            notes: Vec::new(),
+        })
     }
 
     /// The writer, for X and layers.
@@ -91,9 +103,14 @@ impl<'a> ResultFile<'a> {
                 continue;
             }
             if address == counts {
-                self.notes.push(format!("{counts} of the input gave way to {}", input.matrix));
+                self.notes.push(format!(
+                    "{counts} of the input gave way to {}",
+                    input.matrix
+                ));
             } else if input.is_raw() {
-                self.notes.push(format!("dropped {address}: its genes are not those of raw/X"));
+                self.notes.push(format!(
+                    "dropped {address}: its genes are not those of raw/X"
+                ));
             } else {
                 self.writer.copy_from(&input.file, &address, &address)?;
             }
@@ -116,7 +133,10 @@ impl<'a> ResultFile<'a> {
     /// When the input cannot be read or the result cannot be written.
     pub fn finish(mut self, keep: Keep<'_>, patch: Patch) -> Result<Vec<String>> {
         let patch = match keep {
-            Keep::Genes { selected: Some(genes), .. } => cut_genes(patch, genes)?,
+            Keep::Genes {
+                selected: Some(genes),
+                ..
+            } => cut_genes(patch, genes)?,
             _ => patch,
         };
         self.frames(keep, &patch)?;
@@ -138,13 +158,25 @@ impl<'a> ResultFile<'a> {
         let mut obs = self.file.read_dataframe("obs", None)?;
         let mut var = match keep {
             Keep::Everything | Keep::Annotations => self.file.read_dataframe("var", None)?,
-            Keep::Genes { var, selected: None, .. } => var.clone(),
-            Keep::Genes { var, selected: Some(genes), .. } => select_rows(var, genes)?,
+            Keep::Genes {
+                var,
+                selected: None,
+                ..
+            } => var.clone(),
+            Keep::Genes {
+                var,
+                selected: Some(genes),
+                ..
+            } => select_rows(var, genes)?,
         };
-        let fresh_genes = patch.entries().iter().any(|(s, _)| matches!(s, Slot::Var(_)));
+        let fresh_genes = patch
+            .entries()
+            .iter()
+            .any(|(s, _)| matches!(s, Slot::Var(_)));
         if fresh_genes {
             let before = var.columns.len();
-            var.columns.retain(|(name, _)| !keys::STALE_VAR.contains(&name.as_str()));
+            var.columns
+                .retain(|(name, _)| !keys::STALE_VAR.contains(&name.as_str()));
             if var.columns.len() < before {
                 self.notes.push(format!(
                     "dropped {} columns of var that an older highly_variable_genes left",
@@ -179,7 +211,8 @@ impl<'a> ResultFile<'a> {
 
     /// obsm, varm, obsp, varp, uns: what still holds.
     fn groups(&mut self, keep: Keep<'_>, patch: &Patch) -> Result<()> {
-        let replaced: BTreeSet<String> = patch.entries().iter().map(|(s, _)| s.to_string()).collect();
+        let replaced: BTreeSet<String> =
+            patch.entries().iter().map(|(s, _)| s.to_string()).collect();
         let fresh_neighbors = replaced.iter().any(|s| s.starts_with("obsp/"));
         let whole_run = matches!(keep, Keep::Genes { .. });
         let genes_differ = matches!(
@@ -200,7 +233,9 @@ impl<'a> ResultFile<'a> {
                     group == "uns" && whole_run && keys::STALE_UNS.contains(&key.as_str());
                 let other_genes = (group == "varm" || group == "varp") && genes_differ;
                 let old_colors = group == "uns"
-                    && key.strip_suffix("_colors").is_some_and(|column| replaced.contains(&format!("obs/{column}")));
+                    && key
+                        .strip_suffix("_colors")
+                        .is_some_and(|column| replaced.contains(&format!("obs/{column}")));
                 if replaced.contains(&slot) {
                     continue;
                 }
@@ -271,8 +306,14 @@ fn cut_rows(array: Array, rows: &[u32]) -> Array {
         return array;
     };
     let n = width as usize;
-    let taken = rows.iter().flat_map(|&r| values[r as usize * n..][..n].iter().copied()).collect();
-    Array { shape: vec![rows.len() as u64, width], data: ArrayData::F64(taken) }
+    let taken = rows
+        .iter()
+        .flat_map(|&r| values[r as usize * n..][..n].iter().copied())
+        .collect();
+    Array {
+        shape: vec![rows.len() as u64, width],
+        data: ArrayData::F64(taken),
+    }
 }
 
 /// What will not work with a result that holds no log-normalised X, for the user to know.

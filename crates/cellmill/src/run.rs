@@ -55,7 +55,12 @@ pub fn run(
     for text in h5ad.warnings() {
         ctx.emit(Event::Warning { text: text.clone() });
     }
-    let input = Input::open(h5ad, params.matrix.as_deref(), params.fractional, params.block_rows)?;
+    let input = Input::open(
+        h5ad,
+        params.matrix.as_deref(),
+        params.fractional,
+        params.block_rows,
+    )?;
     for text in &input.notes {
         ctx.emit(Event::Note { text: text.clone() });
     }
@@ -64,7 +69,11 @@ pub fn run(
 
     let counts = read_counts(ctx, &input, params, "read 1: totals and moments")?;
     let hvg = counts.highly_variable_genes(params)?;
-    for text in counts.warnings().into_iter().chain(hvg.warnings.iter().cloned()) {
+    for text in counts
+        .warnings()
+        .into_iter()
+        .chain(hvg.warnings.iter().cloned())
+    {
         ctx.emit(Event::Warning { text });
     }
     let selected = hvg.selected();
@@ -116,7 +125,10 @@ pub fn run(
     drop(knn);
 
     let leiden_suffix = existing(&format!("obs/{}", keys::LEIDEN));
-    let names = tl::leiden::keys(&format!("{}{leiden_suffix}", keys::LEIDEN), &params.resolutions);
+    let names = tl::leiden::keys(
+        &format!("{}{leiden_suffix}", keys::LEIDEN),
+        &params.resolutions,
+    );
     let mut clusters = Vec::new();
     for (name, &resolution) in names.iter().zip(&params.resolutions) {
         let found = tl::leiden::leiden(ctx, &graph, resolution, params)?;
@@ -133,20 +145,35 @@ pub fn run(
 
     let umap_suffix = existing(&format!("obsm/{}", keys::X_UMAP));
     let (coordinates, curve) = tl::umap::umap(ctx, &graph, Some((&pca.scores, n_comps)), params)?;
-    patch.extend(tl::umap::patch(coordinates, 2, curve, params.seed, umap_suffix));
-    patch = patch.elem(Slot::Uns(keys::CELLMILL.to_owned()), params.to_uns(&input.matrix));
+    patch.extend(tl::umap::patch(
+        coordinates,
+        2,
+        curve,
+        params.seed,
+        umap_suffix,
+    ));
+    patch = patch.elem(
+        Slot::Uns(keys::CELLMILL.to_owned()),
+        params.to_uns(&input.matrix),
+    );
     drop(graph);
     drop(scores);
     drop(pca);
 
-    let slots = patch.entries().iter().map(|(slot, _)| slot.to_string()).collect();
+    let slots = patch
+        .entries()
+        .iter()
+        .map(|(slot, _)| slot.to_string())
+        .collect();
     let keep = Keep::Genes {
         var: &input.var,
         selected: (params.write_x == WriteX::Hvg).then_some(&selected),
         same_var: !input.is_raw(),
         write_x: params.write_x,
     };
-    notes.extend(crate::staged(ctx, "writing the result", || result.finish(keep, patch))?);
+    notes.extend(crate::staged(ctx, "writing the result", || {
+        result.finish(keep, patch)
+    })?);
     notes.extend(result::without_x(params.write_x).map(str::to_owned));
     for text in &notes {
         ctx.emit(Event::Note { text: text.clone() });
@@ -167,7 +194,11 @@ pub(crate) fn leading(scores: &[f32], width: usize, used: usize) -> std::borrow:
     if used == width {
         return scores.into();
     }
-    scores.chunks_exact(width).flat_map(|row| row[..used].iter().copied()).collect::<Vec<_>>().into()
+    scores
+        .chunks_exact(width)
+        .flat_map(|row| row[..used].iter().copied())
+        .collect::<Vec<_>>()
+        .into()
 }
 
 #[cfg(test)]

@@ -56,13 +56,15 @@ impl Patch {
 
     /// Adds a column of `obs`.
     pub fn obs(mut self, key: &str, column: Column) -> Self {
-        self.entries.push((Slot::Obs(key.to_owned()), Value::Column(column)));
+        self.entries
+            .push((Slot::Obs(key.to_owned()), Value::Column(column)));
         self
     }
 
     /// Adds a column of `var`.
     pub fn var(mut self, key: &str, column: Column) -> Self {
-        self.entries.push((Slot::Var(key.to_owned()), Value::Column(column)));
+        self.entries
+            .push((Slot::Var(key.to_owned()), Value::Column(column)));
         self
     }
 
@@ -90,7 +92,12 @@ impl Patch {
 
 /// A `uns` dictionary.
 pub fn dict(entries: Vec<(&str, Elem)>) -> Elem {
-    Elem::Dict(entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+    Elem::Dict(
+        entries
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v))
+            .collect(),
+    )
 }
 
 /// A float scalar.
@@ -111,10 +118,16 @@ pub fn text(value: &str) -> Elem {
 /// A 1-dimensional f32 array.
 pub fn floats(values: impl IntoIterator<Item = f64>) -> Elem {
     let data: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
-    Elem::Array(Array { shape: vec![data.len() as u64], data: ArrayData::F32(data) })
+    Elem::Array(Array {
+        shape: vec![data.len() as u64],
+        data: ArrayData::F32(data),
+    })
 }
 
 /// A row-major matrix.
 pub fn matrix(rows: usize, columns: usize, data: ArrayData) -> Elem {
-    Elem::Array(Array { shape: vec![rows as u64, columns as u64], data })
+    Elem::Array(Array {
+        shape: vec![rows as u64, columns as u64],
+        data,
+    })
 }

@@ -75,17 +75,36 @@ pub fn step(ctx: &Context, step: Step, request: &Request<'_>) -> Result<Vec<Stri
     }
 }
 
-fn finish(ctx: &Context, result: ResultFile<'_>, keep: Keep<'_>, patch: Patch) -> Result<Vec<String>> {
-    let slots = patch.entries().iter().map(|(slot, _)| slot.to_string()).collect();
+fn finish(
+    ctx: &Context,
+    result: ResultFile<'_>,
+    keep: Keep<'_>,
+    patch: Patch,
+) -> Result<Vec<String>> {
+    let slots = patch
+        .entries()
+        .iter()
+        .map(|(slot, _)| slot.to_string())
+        .collect();
     for text in crate::staged(ctx, "writing the result", || result.finish(keep, patch))? {
         ctx.emit(Event::Note { text });
     }
     Ok(slots)
 }
 
-fn from_counts(ctx: &Context, step: Step, file: H5ad, request: &Request<'_>) -> Result<Vec<String>> {
+fn from_counts(
+    ctx: &Context,
+    step: Step,
+    file: H5ad,
+    request: &Request<'_>,
+) -> Result<Vec<String>> {
     let params = request.params;
-    let input = Input::open(file, params.matrix.as_deref(), params.fractional, params.block_rows)?;
+    let input = Input::open(
+        file,
+        params.matrix.as_deref(),
+        params.fractional,
+        params.block_rows,
+    )?;
     for text in &input.notes {
         ctx.emit(Event::Note { text: text.clone() });
     }
@@ -93,7 +112,11 @@ fn from_counts(ctx: &Context, step: Step, file: H5ad, request: &Request<'_>) -> 
     let patch = if step == Step::Hvg {
         let counts = read_counts(ctx, &input, params, "totals and moments")?;
         let hvg = counts.highly_variable_genes(params)?;
-        for text in counts.warnings().into_iter().chain(hvg.warnings.iter().cloned()) {
+        for text in counts
+            .warnings()
+            .into_iter()
+            .chain(hvg.warnings.iter().cloned())
+        {
             ctx.emit(Event::Warning { text });
         }
         hvg.patch()
@@ -102,7 +125,8 @@ fn from_counts(ctx: &Context, step: Step, file: H5ad, request: &Request<'_>) -> 
     };
     // Genes of raw/X that are not those of var cannot stand beside the input's X: the counts become
     // X, and their genes var.
-    let same_var = !input.is_raw() || input.file.read_dataframe("var", Some(&[]))?.index == input.var.index;
+    let same_var =
+        !input.is_raw() || input.file.read_dataframe("var", Some(&[]))?.index == input.var.index;
     if same_var {
         return finish(ctx, result, Keep::everything(request.copy_matrices), patch);
     }
@@ -110,7 +134,9 @@ fn from_counts(ctx: &Context, step: Step, file: H5ad, request: &Request<'_>) -> 
         result.writer().copy_from(&input.file, &input.matrix, "X")?;
     }
     ctx.emit(Event::Note {
-        text: "the genes of raw/X are not those of var: X of the result is raw/X, and var is raw/var".to_owned(),
+        text:
+            "the genes of raw/X are not those of var: X of the result is raw/X, and var is raw/var"
+                .to_owned(),
     });
     let keep = Keep::Genes {
         var: &input.var,
@@ -130,13 +156,32 @@ fn pca(ctx: &Context, input: &Input, params: &RunParams) -> Result<Patch> {
             read_counts(ctx, input, params, "totals")?.target_sum(params)
         }
     };
-    let genes = read_genes(ctx, input, params, target, &selected, n_comps, None, "selected genes")?;
-    let suffix = suffix(&input.file, &format!("obsm/{}", keys::X_PCA), params.overwrite);
-    Ok(genes.pca.patch(input.source.n_cols() as usize, &selected, suffix))
+    let genes = read_genes(
+        ctx,
+        input,
+        params,
+        target,
+        &selected,
+        n_comps,
+        None,
+        "selected genes",
+    )?;
+    let suffix = suffix(
+        &input.file,
+        &format!("obsm/{}", keys::X_PCA),
+        params.overwrite,
+    );
+    Ok(genes
+        .pca
+        .patch(input.source.n_cols() as usize, &selected, suffix))
 }
 
 fn selected_genes(input: &Input) -> Result<Vec<u32>> {
-    let column = input.var.columns.iter().find(|(name, _)| name == keys::HIGHLY_VARIABLE);
+    let column = input
+        .var
+        .columns
+        .iter()
+        .find(|(name, _)| name == keys::HIGHLY_VARIABLE);
     let missing = || {
         Error::Data(format!(
             "{} has no boolean column highly_variable in var; run `cellmill hvg` first",
@@ -145,12 +190,24 @@ fn selected_genes(input: &Input) -> Result<Vec<u32>> {
     };
     let mask: Vec<bool> = match column {
         Some((_, Column::Plain(ArrayData::Bool(mask)))) => mask.clone(),
-        Some((_, Column::Nullable { values: ArrayData::Bool(values), mask })) => {
-            values.iter().zip(mask).map(|(&v, &missing)| v && !missing).collect()
-        }
+        Some((
+            _,
+            Column::Nullable {
+                values: ArrayData::Bool(values),
+                mask,
+            },
+        )) => values
+            .iter()
+            .zip(mask)
+            .map(|(&v, &missing)| v && !missing)
+            .collect(),
         _ => return Err(missing()),
     };
-    let selected: Vec<u32> = (0u32..).zip(&mask).filter(|&(_, &m)| m).map(|(i, _)| i).collect();
+    let selected: Vec<u32> = (0u32..)
+        .zip(&mask)
+        .filter(|&(_, &m)| m)
+        .map(|(i, _)| i)
+        .collect();
     if selected.len() < 2 {
         return Err(Error::Data(format!(
             "{}: var/highly_variable selects {} genes; principal components need at least 2",
@@ -165,8 +222,16 @@ fn selected_genes(input: &Input) -> Result<Vec<u32>> {
 fn representation(file: &H5ad, key: &str) -> Result<(Vec<f32>, usize)> {
     let address = format!("obsm/{key}");
     if !file.exists(&address) {
-        let known = if file.exists("obsm") { file.keys("obsm")? } else { Vec::new() };
-        let has = if known.is_empty() { "nothing".to_owned() } else { known.join(", ") };
+        let known = if file.exists("obsm") {
+            file.keys("obsm")?
+        } else {
+            Vec::new()
+        };
+        let has = if known.is_empty() {
+            "nothing".to_owned()
+        } else {
+            known.join(", ")
+        };
         return Err(Error::Data(format!(
             "{} has no {address} (obsm holds {has}); run `cellmill pca`, or name a representation \
              with --use-rep",
@@ -242,15 +307,23 @@ fn connectivities(file: &H5ad) -> Result<WeightedGraph> {
     };
     let address = format!("obsp/{}", named.as_deref().unwrap_or(keys::CONNECTIVITIES));
     if !file.exists(&address) {
-        return Err(Error::Data(format!("{path} has no {address}; run `cellmill neighbors` first")));
+        return Err(Error::Data(format!(
+            "{path} has no {address}; run `cellmill neighbors` first"
+        )));
     }
     let Elem::Sparse(matrix) = file.read(&address)? else {
-        return Err(Error::Data(format!("{path}: {address} is not a sparse matrix")));
+        return Err(Error::Data(format!(
+            "{path}: {address} is not a sparse matrix"
+        )));
     };
     let weights = match matrix.data {
         ArrayData::F32(v) => v,
         ArrayData::F64(v) => v.into_iter().map(|x| x as f32).collect(),
-        _ => return Err(Error::Data(format!("{path}: {address} does not hold floats"))),
+        _ => {
+            return Err(Error::Data(format!(
+                "{path}: {address} does not hold floats"
+            )));
+        }
     };
     WeightedGraph::from_parts(matrix.indptr, matrix.indices, weights)
         .map_err(|e| Error::Data(format!("{path}: {address}: {e}")))
@@ -281,7 +354,9 @@ fn umap(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -
         crate::params::Init::Spectral if !there => None,
         _ => Some(representation(file, keys::X_PCA)?),
     };
-    let scores = scores.as_ref().map(|(values, width)| (values.as_slice(), *width));
+    let scores = scores
+        .as_ref()
+        .map(|(values, width)| (values.as_slice(), *width));
     let (coordinates, curve) = tl::umap::umap(ctx, graph, scores, params)?;
     let suffix = suffix(file, &format!("obsm/{}", keys::X_UMAP), params.overwrite);
     Ok(tl::umap::patch(coordinates, 2, curve, params.seed, suffix))

@@ -19,7 +19,9 @@ fn metric(s: &str) -> Result<Metric, String> {
     match s {
         "euclidean" => Ok(Metric::Euclidean),
         "cosine" => Ok(Metric::Cosine),
-        _ => Err(format!("`{s}` is not a metric; known are euclidean and cosine")),
+        _ => Err(format!(
+            "`{s}` is not a metric; known are euclidean and cosine"
+        )),
     }
 }
 
@@ -28,7 +30,9 @@ fn init(s: &str) -> Result<Init, String> {
         "spectral" => Ok(Init::Spectral),
         "pca" => Ok(Init::Pca),
         "random" => Ok(Init::Random),
-        _ => Err(format!("`{s}` is no initialisation; known are spectral, pca and random")),
+        _ => Err(format!(
+            "`{s}` is no initialisation; known are spectral, pca and random"
+        )),
     }
 }
 
@@ -38,7 +42,9 @@ fn write_x(s: &str) -> Result<WriteX, String> {
         "counts" => Ok(WriteX::Counts),
         "hvg" => Ok(WriteX::Hvg),
         "none" => Ok(WriteX::None),
-        _ => Err(format!("`{s}` is not known; known are lognorm, counts, hvg and none")),
+        _ => Err(format!(
+            "`{s}` is not known; known are lognorm, counts, hvg and none"
+        )),
     }
 }
 
@@ -96,10 +102,20 @@ pub struct RunArgs {
     #[arg(long, value_name = "X", help_heading = "Genes")]
     pub max_mean: Option<f64>,
     /// Lower cut-off of the normalised dispersion [default: 0.5].
-    #[arg(long, value_name = "X", help_heading = "Genes", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "X",
+        help_heading = "Genes",
+        allow_negative_numbers = true
+    )]
     pub min_disp: Option<f64>,
     /// Upper cut-off of the normalised dispersion [default: none].
-    #[arg(long, value_name = "X", help_heading = "Genes", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "X",
+        help_heading = "Genes",
+        allow_negative_numbers = true
+    )]
     pub max_disp: Option<f64>,
     /// Number of bins over the means [default: 20].
     #[arg(long, value_name = "N", help_heading = "Genes")]
@@ -121,7 +137,12 @@ pub struct RunArgs {
     #[serde(deserialize_with = "de_one_or_many")]
     pub resolution: Vec<f64>,
     /// Leiden iterations, -1 for as long as it gains [default: 2].
-    #[arg(long, value_name = "N", help_heading = "Leiden", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Leiden",
+        allow_negative_numbers = true
+    )]
     pub n_iterations: Option<i32>,
     /// Least distance of points in the layout [default: 0.5].
     #[arg(long, value_name = "X", help_heading = "UMAP")]
@@ -177,16 +198,28 @@ impl RunArgs {
             target_sum: self.target_sum.or(other.target_sum),
             log_base: self.log_base.or(other.log_base),
             n_top_genes: self.n_top_genes.or(other.n_top_genes.filter(|_| !cutoffs)),
-            min_mean: self.min_mean.or(other.min_mean.filter(|_| self.n_top_genes.is_none())),
-            max_mean: self.max_mean.or(other.max_mean.filter(|_| self.n_top_genes.is_none())),
-            min_disp: self.min_disp.or(other.min_disp.filter(|_| self.n_top_genes.is_none())),
-            max_disp: self.max_disp.or(other.max_disp.filter(|_| self.n_top_genes.is_none())),
+            min_mean: self
+                .min_mean
+                .or(other.min_mean.filter(|_| self.n_top_genes.is_none())),
+            max_mean: self
+                .max_mean
+                .or(other.max_mean.filter(|_| self.n_top_genes.is_none())),
+            min_disp: self
+                .min_disp
+                .or(other.min_disp.filter(|_| self.n_top_genes.is_none())),
+            max_disp: self
+                .max_disp
+                .or(other.max_disp.filter(|_| self.n_top_genes.is_none())),
             n_bins: self.n_bins.or(other.n_bins),
             n_comps: self.n_comps.or(other.n_comps),
             n_neighbors: self.n_neighbors.or(other.n_neighbors),
             n_pcs: self.n_pcs.or(other.n_pcs),
             metric: self.metric.or(other.metric),
-            resolution: if self.resolution.is_empty() { other.resolution } else { self.resolution },
+            resolution: if self.resolution.is_empty() {
+                other.resolution
+            } else {
+                self.resolution
+            },
             n_iterations: self.n_iterations.or(other.n_iterations),
             min_dist: self.min_dist.or(other.min_dist),
             spread: self.spread.or(other.spread),
@@ -210,8 +243,12 @@ impl RunArgs {
         let mut hvg = d.hvg;
         let given = [self.min_mean, self.max_mean, self.min_disp, self.max_disp];
         if given.iter().any(Option::is_some) {
-            if let Selection::Cutoffs { min_mean, max_mean, min_disp, max_disp } =
-                Selection::default_cutoffs()
+            if let Selection::Cutoffs {
+                min_mean,
+                max_mean,
+                min_disp,
+                max_disp,
+            } = Selection::default_cutoffs()
             {
                 hvg.selection = Selection::Cutoffs {
                     min_mean: self.min_mean.unwrap_or(min_mean),
@@ -268,18 +305,25 @@ mod tests {
     #[test]
     fn a_toml_file_has_the_same_names() {
         let args: RunArgs =
-            toml::from_str("target-sum = \"median\"\nresolution = [0.5, 1.0]\nmin-disp = 0.2\n").unwrap();
+            toml::from_str("target-sum = \"median\"\nresolution = [0.5, 1.0]\nmin-disp = 0.2\n")
+                .unwrap();
         let params = args.to_params();
         assert_eq!(params.target_sum, TargetSum::Median);
         assert_eq!(params.resolutions, [0.5, 1.0]);
-        assert!(matches!(params.hvg.selection, Selection::Cutoffs { min_disp, .. } if min_disp == 0.2));
+        assert!(
+            matches!(params.hvg.selection, Selection::Cutoffs { min_disp, .. } if min_disp == 0.2)
+        );
         assert!(toml::from_str::<RunArgs>("n-top-gene = 3").is_err());
     }
 
     #[test]
     fn the_command_line_wins() {
         let file: RunArgs = toml::from_str("n-neighbors = 30\nmin-mean = 0.1\nseed = 7").unwrap();
-        let line = RunArgs { n_neighbors: Some(10), n_top_genes: Some(50), ..RunArgs::default() };
+        let line = RunArgs {
+            n_neighbors: Some(10),
+            n_top_genes: Some(50),
+            ..RunArgs::default()
+        };
         let params = line.or(file).to_params();
         assert_eq!(params.n_neighbors, 10);
         assert_eq!(params.seed, 7);

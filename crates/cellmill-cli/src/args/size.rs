@@ -12,9 +12,15 @@ impl FromStr for Size {
     /// `K`, `M`, `G`, `T` are powers of 1,000; `Ki`, `Mi`, `Gi`, `Ti` of 1,024; a `B` may follow.
     fn from_str(s: &str) -> Result<Self, String> {
         let trimmed = s.trim();
-        let split = trimmed.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(trimmed.len());
+        let split = trimmed
+            .find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(split);
-        let factor: f64 = match unit.trim_end_matches(['b', 'B']).to_ascii_lowercase().as_str() {
+        let factor: f64 = match unit
+            .trim_end_matches(['b', 'B'])
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "" => 1.0,
             "k" => 1e3,
             "m" => 1e6,
@@ -24,7 +30,11 @@ impl FromStr for Size {
             "mi" => 1024f64.powi(2),
             "gi" => 1024f64.powi(3),
             "ti" => 1024f64.powi(4),
-            _ => return Err(format!("`{s}` has no unit that is known; write 4G, 512M or 2GiB")),
+            _ => {
+                return Err(format!(
+                    "`{s}` has no unit that is known; write 4G, 512M or 2GiB"
+                ));
+            }
         };
         let value: f64 = number
             .trim()

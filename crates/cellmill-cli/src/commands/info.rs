@@ -8,7 +8,9 @@ use cellmill_engine::error::human_bytes;
 use cellmill_io::H5ad;
 use serde_json::json;
 
-const GROUPS: [&str; 8] = ["obs", "var", "obsm", "varm", "obsp", "varp", "uns", "layers"];
+const GROUPS: [&str; 8] = [
+    "obs", "var", "obsm", "varm", "obsp", "varp", "uns", "layers",
+];
 
 pub fn info(args: &InfoArgs) -> Result<()> {
     let file = H5ad::open(&args.file)?;
@@ -16,7 +18,8 @@ pub fn info(args: &InfoArgs) -> Result<()> {
         eprintln!("warning: {text}");
     }
     let candidates = candidates(&file)?;
-    let length = |frame: &str| Ok::<u64, anyhow::Error>(file.shape_of(frame)?.first().copied().unwrap_or(0));
+    let length =
+        |frame: &str| Ok::<u64, anyhow::Error>(file.shape_of(frame)?.first().copied().unwrap_or(0));
     let (n_obs, n_vars) = (length("obs")?, length("var")?);
     let mut groups = Vec::new();
     for group in GROUPS {
@@ -29,8 +32,10 @@ pub fn info(args: &InfoArgs) -> Result<()> {
         }
     }
     if args.json {
-        let elements: serde_json::Map<_, _> =
-            groups.into_iter().map(|(g, keys)| (g.to_owned(), json!(keys))).collect();
+        let elements: serde_json::Map<_, _> = groups
+            .into_iter()
+            .map(|(g, keys)| (g.to_owned(), json!(keys)))
+            .collect();
         let value = json!({
             "file": file.path(),
             "bytes": file.identity().size,
@@ -66,10 +71,19 @@ fn describe(candidate: &Candidate) {
     println!("\n{}: {rows} x {columns}, {}", info.address, info.encoding);
     if let Some(nnz) = info.nnz {
         let share = 100.0 * nnz as f64 / (rows as f64 * columns as f64).max(1.0);
-        println!("  {nnz} entries, {share:.2} % of the matrix, {:.0} a cell", nnz as f64 / (rows as f64).max(1.0));
+        println!(
+            "  {nnz} entries, {share:.2} % of the matrix, {:.0} a cell",
+            nnz as f64 / (rows as f64).max(1.0)
+        );
     }
-    let filters = if info.filters.is_empty() { "none".to_owned() } else { info.filters.join(" + ") };
-    let chunks = info.chunk_entries.map_or("contiguous".to_owned(), |n| format!("chunks of {n}"));
+    let filters = if info.filters.is_empty() {
+        "none".to_owned()
+    } else {
+        info.filters.join(" + ")
+    };
+    let chunks = info
+        .chunk_entries
+        .map_or("contiguous".to_owned(), |n| format!("chunks of {n}"));
     println!(
         "  data {}, indices {}, indptr {}; compression {filters}, {chunks}, {} on disk",
         info.data_dtype,

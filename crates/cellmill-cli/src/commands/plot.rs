@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 pub fn plot(args: PlotArgs) -> Result<()> {
     let machine = machine::prepare(&args.machine, None)?;
     let ctx = &machine.context;
-    let formats =
-        Formats { png: args.format.contains(&Format::Png), svg: args.format.contains(&Format::Svg) };
+    let formats = Formats {
+        png: args.format.contains(&Format::Png),
+        svg: args.format.contains(&Format::Svg),
+    };
     let written = match args.kind {
         PlotKind::Embedding => {
             let plot = EmbeddingPlot {
@@ -43,7 +45,15 @@ pub fn colours(ctx: &Context, result: &Path, colors: &[String], folder: &Path) -
         on_data: false,
         point_size: None,
     };
-    print(&embedding(ctx, &plot, folder, Formats { png: true, svg: true })?);
+    print(&embedding(
+        ctx,
+        &plot,
+        folder,
+        Formats {
+            png: true,
+            svg: true,
+        },
+    )?);
     Ok(())
 }
 

@@ -26,7 +26,11 @@ pub fn run(args: WholeArgs) -> Result<()> {
         for (name, n, modularity) in &summary.clusters {
             println!("{name}: {n} clusters, modularity {modularity:.4}");
         }
-        println!("written to {}: {}", args.output.output.display(), summary.slots.join(", "));
+        println!(
+            "written to {}: {}",
+            args.output.output.display(),
+            summary.slots.join(", ")
+        );
     }
     if !args.color.is_empty() {
         let folder = args.figs.unwrap_or_else(|| ".".into());

@@ -22,7 +22,11 @@ pub fn step(args: StepArgs, step: Step) -> Result<()> {
         },
     )?;
     if !machine_args.quiet {
-        println!("written to {}: {}", args.output.output.display(), slots.join(", "));
+        println!(
+            "written to {}: {}",
+            args.output.output.display(),
+            slots.join(", ")
+        );
     }
     Ok(())
 }

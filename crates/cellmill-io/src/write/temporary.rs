@@ -122,8 +122,14 @@ pub fn abandon(target: &Path) {
     let (Some(name), folder) = (target.file_name(), target.parent()) else {
         return;
     };
-    let folder = folder.filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let begin = format!(".{}.cellmill-{}", name.to_string_lossy(), std::process::id());
+    let folder = folder
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let begin = format!(
+        ".{}.cellmill-{}",
+        name.to_string_lossy(),
+        std::process::id()
+    );
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };

@@ -11,7 +11,11 @@ pub(super) fn of_matrix(file: &H5ad, matrix: &str, notes: &mut Vec<String>) -> R
         return var();
     }
     let mut raw = file.read_dataframe("raw/var", None)?;
-    let var = if file.exists("var") { var()? } else { DataFrame::default() };
+    let var = if file.exists("var") {
+        var()?
+    } else {
+        DataFrame::default()
+    };
     let missing: Vec<&(String, Column)> = var
         .columns
         .iter()
@@ -24,10 +28,16 @@ pub(super) fn of_matrix(file: &H5ad, matrix: &str, notes: &mut Vec<String>) -> R
     for (i, name) in var.index.iter().enumerate() {
         place.entry(name.as_str()).or_insert(i);
     }
-    let rows: Vec<Option<usize>> =
-        raw.index.iter().map(|name| place.get(name.as_str()).copied()).collect();
+    let rows: Vec<Option<usize>> = raw
+        .index
+        .iter()
+        .map(|name| place.get(name.as_str()).copied())
+        .collect();
     let names: Vec<&str> = missing.iter().map(|(name, _)| name.as_str()).collect();
-    notes.push(format!("var is raw/var, with {} of var joined by gene name", names.join(", ")));
+    notes.push(format!(
+        "var is raw/var, with {} of var joined by gene name",
+        names.join(", ")
+    ));
     for (name, column) in missing {
         raw.columns.push((name.clone(), take(column, &rows)?));
     }
@@ -68,20 +78,28 @@ fn categories(values: &[String], rows: &[Option<usize>]) -> Result<Categorical> 
     names.sort_unstable();
     names.dedup();
     if i32::try_from(names.len()).is_err() {
-        return Err(Error::Data("a column of var has more than 2^31 different strings".to_owned()));
+        return Err(Error::Data(
+            "a column of var has more than 2^31 different strings".to_owned(),
+        ));
     }
     let codes = rows
         .iter()
         .map(|r| r.map_or(-1, |r| names.partition_point(|n| **n < values[r]) as i32))
         .collect();
     let categories = ArrayData::Str(names.into_iter().cloned().collect());
-    Ok(Categorical { codes, categories, ordered: false })
+    Ok(Categorical {
+        codes,
+        categories,
+        ordered: false,
+    })
 }
 
 /// Rows of an array; the default value where there is no row.
 fn gather(data: &ArrayData, rows: &[Option<usize>]) -> ArrayData {
     fn pick<T: Clone + Default>(values: &[T], rows: &[Option<usize>]) -> Vec<T> {
-        rows.iter().map(|r| r.map_or_else(T::default, |r| values[r].clone())).collect()
+        rows.iter()
+            .map(|r| r.map_or_else(T::default, |r| values[r].clone()))
+            .collect()
     }
     match data {
         ArrayData::Bool(v) => ArrayData::Bool(pick(v, rows)),
@@ -107,8 +125,16 @@ pub(crate) fn select(frame: &DataFrame, rows: &[u32]) -> Result<DataFrame> {
         .iter()
         .map(|(name, column)| Ok((name.clone(), take(column, &rows)?)))
         .collect::<Result<_>>()?;
-    let index = rows.iter().flatten().map(|&r| frame.index[r].clone()).collect();
-    Ok(DataFrame { index_name: frame.index_name.clone(), index, columns })
+    let index = rows
+        .iter()
+        .flatten()
+        .map(|&r| frame.index[r].clone())
+        .collect();
+    Ok(DataFrame {
+        index_name: frame.index_name.clone(),
+        index,
+        columns,
+    })
 }
 
 #[cfg(test)]
@@ -119,10 +145,14 @@ mod tests {
     fn columns_are_joined_by_name_with_gaps() {
         let rows = [Some(1), None, Some(0)];
         let strings = Column::Plain(ArrayData::Str(vec!["b".into(), "a".into()]));
-        let Column::Categorical(c) = take(&strings, &rows).unwrap() else { panic!("categorical") };
+        let Column::Categorical(c) = take(&strings, &rows).unwrap() else {
+            panic!("categorical")
+        };
         assert_eq!(c.codes, [0, -1, 1]);
         let floats = take(&Column::Plain(ArrayData::F64(vec![1.0, 2.0])), &rows).unwrap();
-        let Column::Plain(ArrayData::F64(v)) = floats else { panic!("floats") };
+        let Column::Plain(ArrayData::F64(v)) = floats else {
+            panic!("floats")
+        };
         assert!(v[0] == 2.0 && v[1].is_nan() && v[2] == 1.0);
         let ints = take(&Column::Plain(ArrayData::I32(vec![5, 6])), &rows).unwrap();
         assert_eq!(
@@ -136,7 +166,11 @@ mod tests {
 
     #[test]
     fn complete_columns_keep_their_dtype() {
-        let taken = take(&Column::Plain(ArrayData::U8(vec![3, 4])), &[Some(1), Some(0)]).unwrap();
+        let taken = take(
+            &Column::Plain(ArrayData::U8(vec![3, 4])),
+            &[Some(1), Some(0)],
+        )
+        .unwrap();
         assert_eq!(taken, Column::Plain(ArrayData::U8(vec![4, 3])));
     }
 }

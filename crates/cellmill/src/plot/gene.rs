@@ -21,7 +21,11 @@ pub(super) fn values(
 ) -> Result<(String, Vec<f32>)> {
     let other = plot.source.map(H5ad::open).transpose()?;
     let file = other.as_ref().unwrap_or(result);
-    let frame = if plot.matrix == "raw/X" { "raw/var" } else { "var" };
+    let frame = if plot.matrix == "raw/X" {
+        "raw/var"
+    } else {
+        "var"
+    };
     let var = file.read_dataframe(frame, None)?;
     let Some(gene) = find(&var, key)? else {
         let columns = result.dataframe_columns("obs")?;
@@ -50,7 +54,14 @@ pub(super) fn values(
     }
     let kept = KeptColumns::new(ctx, source.grid(), 1, Precision::F32);
     let stage = format!("gene {key}");
-    run_stage(ctx, &stage, &source, &[Op::SelectGenes { genes: vec![gene] }], &(), &kept)?;
+    run_stage(
+        ctx,
+        &stage,
+        &source,
+        &[Op::SelectGenes { genes: vec![gene] }],
+        &(),
+        &kept,
+    )?;
     let mut values = vec![0f32; n];
     let mut reader = kept.open(0..kept.grid().n_blocks())?;
     let mut block = Block::new(1);
@@ -62,7 +73,11 @@ pub(super) fn values(
         }
     }
     let id = &var.index[gene as usize];
-    let title = if id == key { key.to_owned() } else { format!("{key} ({id})") };
+    let title = if id == key {
+        key.to_owned()
+    } else {
+        format!("{key} ({id})")
+    };
     Ok((title, values))
 }
 
@@ -72,9 +87,15 @@ fn find(var: &DataFrame, key: &str) -> Result<Option<u32>> {
         return Ok(Some(i as u32));
     }
     for name in SYMBOLS {
-        let Some(symbols) = column(var, name).and_then(strings) else { continue };
-        let rows: Vec<usize> =
-            symbols.iter().enumerate().filter(|&(_, s)| s.as_deref() == Some(key)).map(|(i, _)| i).collect();
+        let Some(symbols) = column(var, name).and_then(strings) else {
+            continue;
+        };
+        let rows: Vec<usize> = symbols
+            .iter()
+            .enumerate()
+            .filter(|&(_, s)| s.as_deref() == Some(key))
+            .map(|(i, _)| i)
+            .collect();
         match rows.as_slice() {
             [] => {}
             &[row] => return Ok(Some(row as u32)),
@@ -93,12 +114,25 @@ fn find(var: &DataFrame, key: &str) -> Result<Option<u32>> {
 fn strings(column: &Column) -> Option<Vec<Option<String>>> {
     match column {
         Column::Plain(ArrayData::Str(v)) => Some(v.iter().cloned().map(Some).collect()),
-        Column::Nullable { values: ArrayData::Str(v), mask } => {
-            Some(v.iter().zip(mask).map(|(s, &missing)| (!missing).then(|| s.clone())).collect())
-        }
+        Column::Nullable {
+            values: ArrayData::Str(v),
+            mask,
+        } => Some(
+            v.iter()
+                .zip(mask)
+                .map(|(s, &missing)| (!missing).then(|| s.clone()))
+                .collect(),
+        ),
         Column::Categorical(c) => match &c.categories {
             ArrayData::Str(names) => Some(
-                c.codes.iter().map(|&code| usize::try_from(code).ok().and_then(|i| names.get(i).cloned())).collect(),
+                c.codes
+                    .iter()
+                    .map(|&code| {
+                        usize::try_from(code)
+                            .ok()
+                            .and_then(|i| names.get(i).cloned())
+                    })
+                    .collect(),
             ),
             _ => None,
         },
@@ -116,7 +150,11 @@ mod tests {
             index: vec!["E1".into(), "E2".into(), "E3".into()],
             columns: vec![(
                 "feature_name".into(),
-                Column::Plain(ArrayData::Str(vec!["CD3E".into(), "MS4A1".into(), "CD3E".into()])),
+                Column::Plain(ArrayData::Str(vec![
+                    "CD3E".into(),
+                    "MS4A1".into(),
+                    "CD3E".into(),
+                ])),
             )],
         }
     }

@@ -28,7 +28,12 @@ pub enum Selection {
 impl Selection {
     /// scanpy's default cut-offs.
     pub fn default_cutoffs() -> Self {
-        Self::Cutoffs { min_mean: 0.0125, max_mean: 3.0, min_disp: 0.5, max_disp: f64::INFINITY }
+        Self::Cutoffs {
+            min_mean: 0.0125,
+            max_mean: 3.0,
+            min_disp: 0.5,
+            max_disp: f64::INFINITY,
+        }
     }
 }
 
@@ -61,7 +66,11 @@ pub struct HighlyVariable {
 impl HighlyVariable {
     /// The selected genes, increasing.
     pub fn selected(&self) -> Vec<u32> {
-        (0u32..).zip(&self.highly_variable).filter(|&(_, &h)| h).map(|(i, _)| i).collect()
+        (0u32..)
+            .zip(&self.highly_variable)
+            .filter(|&(_, &h)| h)
+            .map(|(i, _)| i)
+            .collect()
     }
 
     /// The slots that scanpy writes: var `highly_variable`, `means`, `dispersions` (f64),
@@ -69,11 +78,23 @@ impl HighlyVariable {
     pub fn patch(&self) -> Patch {
         let norm = self.dispersions_norm.iter().map(|&x| x as f32).collect();
         Patch::new()
-            .var(keys::HIGHLY_VARIABLE, Column::Plain(ArrayData::Bool(self.highly_variable.clone())))
-            .var(keys::MEANS, Column::Plain(ArrayData::F64(self.means.clone())))
-            .var(keys::DISPERSIONS, Column::Plain(ArrayData::F64(self.dispersions.clone())))
+            .var(
+                keys::HIGHLY_VARIABLE,
+                Column::Plain(ArrayData::Bool(self.highly_variable.clone())),
+            )
+            .var(
+                keys::MEANS,
+                Column::Plain(ArrayData::F64(self.means.clone())),
+            )
+            .var(
+                keys::DISPERSIONS,
+                Column::Plain(ArrayData::F64(self.dispersions.clone())),
+            )
             .var(keys::DISPERSIONS_NORM, Column::Plain(ArrayData::F32(norm)))
-            .elem(Slot::Uns(keys::HVG.to_owned()), dict(vec![("flavor", text(self.flavor))]))
+            .elem(
+                Slot::Uns(keys::HVG.to_owned()),
+                dict(vec![("flavor", text(self.flavor))]),
+            )
     }
 }
 
@@ -101,7 +122,9 @@ pub fn highly_variable_genes(
     params: &HvgParams,
 ) -> Result<HighlyVariable> {
     if params.n_bins == 0 {
-        return Err(Error::Parameter("n_bins is 0; at least one bin is needed".to_owned()));
+        return Err(Error::Parameter(
+            "n_bins is 0; at least one bin is needed".to_owned(),
+        ));
     }
     if params.selection == Selection::Top(0) {
         return Err(Error::Parameter(

@@ -1,12 +1,12 @@
 //! The neighbour graph (`sc.pp.neighbors`): from graphs to slots.
 
-use crate::keys;
-use crate::slot::{Patch, Slot, dict, integer, text};
-use crate::params::{self, RunParams};
 use crate::Result;
+use crate::keys;
+use crate::params::{self, RunParams};
+use crate::slot::{Patch, Slot, dict, integer, text};
 use cellmill_engine::Context;
-use cellmill_graph::knn::{KnnParams, Method, Metric, knn};
 use cellmill_graph::fuzzy::fuzzy_simplicial_set;
+use cellmill_graph::knn::{KnnParams, Method, Metric, knn};
 use cellmill_graph::{KnnGraph, Points, WeightedGraph};
 use cellmill_io::{ArrayData, Elem, SparseMatrix};
 
@@ -78,7 +78,13 @@ pub fn distances(knn: &KnnGraph) -> SparseMatrix {
         }
         (indices, ArrayData::F32(data))
     };
-    SparseMatrix { shape: [knn.n as u64; 2], csr: true, indptr, indices, data }
+    SparseMatrix {
+        shape: [knn.n as u64; 2],
+        csr: true,
+        indptr,
+        indices,
+        data,
+    }
 }
 
 /// The slots that scanpy writes: obsp `distances`, `connectivities` (f32), uns `neighbors`.
@@ -134,7 +140,10 @@ mod tests {
     fn exact_distances_stay_f64_in_order_of_distance() {
         let found = distances(&knn(true));
         assert_eq!(found.indices, [2, 1, 0, 2, 0, 1]);
-        assert_eq!(found.data, ArrayData::F64(vec![0.5, 1.0, 1.0, 1.5, 0.5, 1.5]));
+        assert_eq!(
+            found.data,
+            ArrayData::F64(vec![0.5, 1.0, 1.0, 1.5, 0.5, 1.5])
+        );
         assert_eq!(found.indptr, [0, 2, 4, 6]);
     }
 
@@ -142,6 +151,9 @@ mod tests {
     fn approximate_distances_are_f32_in_order_of_column() {
         let found = distances(&knn(false));
         assert_eq!(found.indices, [1, 2, 0, 2, 0, 1]);
-        assert_eq!(found.data, ArrayData::F32(vec![1.0, 0.5, 1.0, 1.5, 0.5, 1.5]));
+        assert_eq!(
+            found.data,
+            ArrayData::F32(vec![1.0, 0.5, 1.0, 1.5, 0.5, 1.5])
+        );
     }
 }

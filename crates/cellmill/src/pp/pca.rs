@@ -78,7 +78,10 @@ impl Pca {
                 dict(vec![
                     ("params", params),
                     ("variance", floats(self.variance.iter().copied())),
-                    ("variance_ratio", floats(self.variance_ratio.iter().copied())),
+                    (
+                        "variance_ratio",
+                        floats(self.variance_ratio.iter().copied()),
+                    ),
                 ]),
             )
     }
@@ -111,6 +114,9 @@ mod tests {
         let patch = pca.patch(4, &[1, 3], "");
         let (slot, value) = &patch.entries()[1];
         assert_eq!(*slot, Slot::Varm("PCs".to_owned()));
-        assert_eq!(*value, Value::Elem(matrix(4, 1, ArrayData::F64(vec![0.0, 0.6, 0.0, 0.8]))));
+        assert_eq!(
+            *value,
+            Value::Elem(matrix(4, 1, ArrayData::F64(vec![0.0, 0.6, 0.0, 0.8])))
+        );
     }
 }

@@ -5,7 +5,9 @@ use crate::params::{RunParams, TargetSum};
 use crate::pp::highly_variable_genes::{HighlyVariable, highly_variable_genes};
 use crate::{Error, Result};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::{CellTotals, CountCheck, CountReport, GeneMoments, Moments, Totals, Via};
+use cellmill_engine::reduce::{
+    CellTotals, CountCheck, CountReport, GeneMoments, Moments, Totals, Via,
+};
 use cellmill_engine::run::run_stage;
 use cellmill_engine::{Context, Source};
 
@@ -30,8 +32,16 @@ pub fn read_counts(
     stage: &str,
 ) -> Result<CountsRead> {
     let source: &dyn Source = &input.source;
-    let shares = Pipeline::new(&[Op::NormalizeTotal { target_sum: 1.0 }], source.n_rows(), source.n_cols())?;
-    let reduce = (CellTotals, CountCheck, Via::new(shares, GeneMoments::new(source.n_cols())));
+    let shares = Pipeline::new(
+        &[Op::NormalizeTotal { target_sum: 1.0 }],
+        source.n_rows(),
+        source.n_cols(),
+    )?;
+    let reduce = (
+        CellTotals,
+        CountCheck,
+        Via::new(shares, GeneMoments::new(source.n_cols())),
+    );
     let (totals, report, moments) = run_stage(ctx, stage, source, &[], &reduce, &())?;
     refuse_what_is_not_counts(input, &report, params.fractional)?;
     if report.n_entries == report.n_zeros {
@@ -41,7 +51,11 @@ pub fn read_counts(
             input.matrix
         )));
     }
-    Ok(CountsRead { totals, report, moments })
+    Ok(CountsRead {
+        totals,
+        report,
+        moments,
+    })
 }
 
 fn refuse_what_is_not_counts(input: &Input, report: &CountReport, fractional: bool) -> Result<()> {
@@ -50,8 +64,15 @@ fn refuse_what_is_not_counts(input: &Input, report: &CountReport, fractional: bo
     }
     let address = format!("{}: {}", input.file.path().display(), input.matrix);
     let first = report.first_bad.map_or(String::new(), |bad| {
-        let gene = input.var.index.get(bad.gene as usize).map_or("", String::as_str);
-        format!("; the first is {} in cell {} (row, from 0) and gene {} ({gene})", bad.value, bad.row, bad.gene)
+        let gene = input
+            .var
+            .index
+            .get(bad.gene as usize)
+            .map_or("", String::as_str);
+        format!(
+            "; the first is {} in cell {} (row, from 0) and gene {} ({gene})",
+            bad.value, bad.row, bad.gene
+        )
     });
     let (what, hint) = if report.n_negative > 0 {
         let genes = report.negative_genes.len();
@@ -65,7 +86,9 @@ fn refuse_what_is_not_counts(input: &Input, report: &CountReport, fractional: bo
             "name the raw counts with --matrix, or say --fractional if these are counts",
         )
     };
-    Err(Error::Data(format!("{address} should hold raw counts, and holds {what}{first}; {hint}")))
+    Err(Error::Data(format!(
+        "{address} should hold raw counts, and holds {what}{first}; {hint}"
+    )))
 }
 
 impl CountsRead {
@@ -110,7 +133,12 @@ impl CountsRead {
     pub fn highly_variable_genes(&self, params: &RunParams) -> Result<HighlyVariable> {
         let target = self.target_sum(params);
         let means: Vec<f64> = self.moments.mean.iter().map(|m| m * target).collect();
-        let variances: Vec<f64> = self.moments.variance.iter().map(|v| v * (target * target)).collect();
+        let variances: Vec<f64> = self
+            .moments
+            .variance
+            .iter()
+            .map(|v| v * (target * target))
+            .collect();
         highly_variable_genes(&means, &variances, &params.hvg)
     }
 }

@@ -27,7 +27,10 @@ pub struct GenesRead {
 /// # Errors
 /// When the kept columns, the Gram matrix or the scores do not fit the budget, when the disk is
 /// full, or whatever is wrong with the file.
-#[allow(clippy::too_many_arguments, reason = "a stage's inputs are what they are")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a stage's inputs are what they are"
+)]
 pub fn read_genes(
     ctx: &Context,
     input: &Input,
@@ -40,15 +43,26 @@ pub fn read_genes(
 ) -> Result<GenesRead> {
     let source: &dyn Source = &input.source;
     let k = selected.len() as u32;
-    let normalise = [Op::NormalizeTotal { target_sum }, Op::Log1p { base: params.log_base }];
-    let select = Op::SelectGenes { genes: selected.to_vec() };
+    let normalise = [
+        Op::NormalizeTotal { target_sum },
+        Op::Log1p {
+            base: params.log_base,
+        },
+    ];
+    let select = Op::SelectGenes {
+        genes: selected.to_vec(),
+    };
     let kept = KeptColumns::new(ctx, source.grid(), k, Precision::F32);
     let write_x = result.as_ref().map_or(WriteX::None, |_| params.write_x);
     match (write_x, result) {
         (WriteX::Lognorm, Some(result)) => {
             result.copy_counts(input)?;
             let x = x_sink(result, source, source.n_cols())?;
-            let cut = Pipeline::new(std::slice::from_ref(&select), source.n_rows(), source.n_cols())?;
+            let cut = Pipeline::new(
+                std::slice::from_ref(&select),
+                source.n_rows(),
+                source.n_cols(),
+            )?;
             let sinks = (x, sink::Via::new(cut, &kept));
             run_stage(ctx, stage, source, &normalise, &(), &sinks)?;
             sinks.0.finish()?;
@@ -66,7 +80,7 @@ pub fn read_genes(
         _ => run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?,
     }
     let gram = run_stage(ctx, "Gram matrix", &kept, &[], &Gram::new(k), &())?;
-    let components = crate::staged(ctx, "principal components", || Ok(pca(ctx, &gram, n_comps)?))?;
+    let components = pca(ctx, &gram, n_comps)?;
     drop(gram);
     let scores = project(ctx, &kept, &components)?;
     Ok(GenesRead {

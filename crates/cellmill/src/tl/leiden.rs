@@ -84,7 +84,9 @@ mod tests {
         let crate::slot::Value::Column(Column::Categorical(column)) = &patch.entries()[0].1 else {
             panic!("leiden must be categorical");
         };
-        let ArrayData::Str(categories) = &column.categories else { panic!("strings") };
+        let ArrayData::Str(categories) = &column.categories else {
+            panic!("strings")
+        };
         assert_eq!(categories[2], "2");
         assert_eq!(categories[11], "11");
     }

@@ -1,11 +1,11 @@
 //! The layout (`sc.tl.umap`): from coordinates to slots.
 
 use crate::params::{Init, RunParams};
+use crate::slot::{Patch, Slot, dict, float, integer, matrix};
 use crate::{Error, Result, keys};
 use cellmill_engine::Context;
-use cellmill_graph::{Points, WeightedGraph};
 use cellmill_graph::umap::{self, UmapParams, find_ab_params};
-use crate::slot::{Patch, Slot, dict, float, integer, matrix};
+use cellmill_graph::{Points, WeightedGraph};
 use cellmill_io::ArrayData;
 
 /// Lays the graph out in the plane; returns n x 2 coordinates and the curve's `a` and `b`.
@@ -74,5 +74,8 @@ pub fn patch(
             Slot::Obsm(format!("{}{suffix}", keys::X_UMAP)),
             matrix(n, n_components, ArrayData::F32(coordinates)),
         )
-        .elem(Slot::Uns(format!("{}{suffix}", keys::UMAP)), dict(vec![("params", dict(params))]))
+        .elem(
+            Slot::Uns(format!("{}{suffix}", keys::UMAP)),
+            dict(vec![("params", dict(params))]),
+        )
 }

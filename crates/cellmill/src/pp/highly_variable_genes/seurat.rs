@@ -4,13 +4,21 @@ use super::{HighlyVariable, HvgParams, Selection};
 use crate::{Error, Result};
 
 /// scanpy's `_highly_variable_genes_single_batch` for `flavor="seurat"`.
-pub(super) fn seurat(means: &[f64], variances: &[f64], params: &HvgParams) -> Result<HighlyVariable> {
+pub(super) fn seurat(
+    means: &[f64],
+    variances: &[f64],
+    params: &HvgParams,
+) -> Result<HighlyVariable> {
     let mut log_means = Vec::with_capacity(means.len());
     let mut dispersions = Vec::with_capacity(means.len());
     for (&mean, &variance) in means.iter().zip(variances) {
         let mean = if mean == 0.0 { 1e-12 } else { mean };
         let dispersion = variance / mean;
-        dispersions.push(if dispersion == 0.0 { f64::NAN } else { dispersion.ln() });
+        dispersions.push(if dispersion == 0.0 {
+            f64::NAN
+        } else {
+            dispersion.ln()
+        });
         log_means.push(mean.ln_1p());
     }
     let bins = cut(&log_means, params.n_bins);
@@ -21,7 +29,12 @@ pub(super) fn seurat(means: &[f64], variances: &[f64], params: &HvgParams) -> Re
         .map(|(&bin, &d)| (d - stats[bin].average) / stats[bin].deviation)
         .collect();
     let mut warnings = Vec::new();
-    let highly_variable = select(&log_means, &dispersions_norm, &params.selection, &mut warnings)?;
+    let highly_variable = select(
+        &log_means,
+        &dispersions_norm,
+        &params.selection,
+        &mut warnings,
+    )?;
     Ok(HighlyVariable {
         flavor: "seurat",
         means: log_means,
@@ -50,7 +63,12 @@ fn cut(x: &[f64], n: usize) -> Vec<usize> {
         edges[0] -= (high - low) * 0.001;
     }
     x.iter()
-        .map(|&v| edges.partition_point(|&e| e < v).saturating_sub(1).min(n - 1))
+        .map(|&v| {
+            edges
+                .partition_point(|&e| e < v)
+                .saturating_sub(1)
+                .min(n - 1)
+        })
         .collect()
 }
 
@@ -77,9 +95,18 @@ fn bin_stats(bins: &[usize], dispersions: &[f64], n: usize) -> Vec<BinStats> {
     }
     (0..n)
         .map(|b| match count[b] {
-            0 => BinStats { average: 0.0, deviation: f64::NAN },
-            1 => BinStats { average: 0.0, deviation: average[b] },
-            c => BinStats { average: average[b], deviation: (squares[b] / (c - 1) as f64).sqrt() },
+            0 => BinStats {
+                average: 0.0,
+                deviation: f64::NAN,
+            },
+            1 => BinStats {
+                average: 0.0,
+                deviation: average[b],
+            },
+            c => BinStats {
+                average: average[b],
+                deviation: (squares[b] / (c - 1) as f64).sqrt(),
+            },
         })
         .collect()
 }
@@ -113,11 +140,20 @@ fn select(
             let cut = sorted[last];
             Ok(norm.iter().map(|&x| x >= cut).collect())
         }
-        Selection::Cutoffs { min_mean, max_mean, min_disp, max_disp } => Ok(means
+        Selection::Cutoffs {
+            min_mean,
+            max_mean,
+            min_disp,
+            max_disp,
+        } => Ok(means
             .iter()
             .zip(norm)
             .map(|(&mean, &d)| {
-                let d = if d.is_nan() { 0.0 } else { d.clamp(f64::MIN, f64::MAX) };
+                let d = if d.is_nan() {
+                    0.0
+                } else {
+                    d.clamp(f64::MIN, f64::MAX)
+                };
                 mean > min_mean && mean < max_mean && d > min_disp && d < max_disp
             })
             .collect()),
@@ -138,14 +174,20 @@ mod tests {
 
     #[test]
     fn a_gene_alone_in_its_bin_is_normalised_to_one() {
-        let params = HvgParams { selection: Selection::Top(1), n_bins: 2 };
+        let params = HvgParams {
+            selection: Selection::Top(1),
+            n_bins: 2,
+        };
         let found = seurat(&[1.0, 1.1, 50.0], &[2.0, 3.0, 400.0], &params).unwrap();
         assert_eq!(found.dispersions_norm[2], 1.0);
     }
 
     #[test]
     fn constant_and_silent_genes_have_no_dispersion() {
-        let params = HvgParams { selection: Selection::Top(1), n_bins: 1 };
+        let params = HvgParams {
+            selection: Selection::Top(1),
+            n_bins: 1,
+        };
         let found = seurat(&[0.0, 2.0, 1.0, 1.5], &[0.0, 0.0, 3.0, 1.0], &params).unwrap();
         assert!(found.dispersions[0].is_nan() && found.dispersions[1].is_nan());
         assert_eq!(found.highly_variable, [false, false, true, false]);
@@ -154,15 +196,22 @@ mod tests {
 
     #[test]
     fn ties_at_the_cut_are_all_taken() {
-        let params = HvgParams { selection: Selection::Top(1), n_bins: 1 };
+        let params = HvgParams {
+            selection: Selection::Top(1),
+            n_bins: 1,
+        };
         let found = seurat(&[1.0, 1.0, 1.0], &[4.0, 4.0, 1.0], &params).unwrap();
         assert_eq!(found.highly_variable, [true, true, false]);
     }
 
     #[test]
     fn cutoffs_are_strict() {
-        let selection =
-            Selection::Cutoffs { min_mean: 1.0, max_mean: 3.0, min_disp: 0.5, max_disp: f64::INFINITY };
+        let selection = Selection::Cutoffs {
+            min_mean: 1.0,
+            max_mean: 3.0,
+            min_disp: 0.5,
+            max_disp: f64::INFINITY,
+        };
         let mask = select(
             &[1.0, 2.0, 2.0, 2.0, 3.0],
             &[9.0, 0.5, 0.6, f64::NAN, 9.0],
