@@ -1,9 +1,30 @@
-//! The SIMD kernels, and the only unsafe code of this crate.
+//! The SIMD kernels, chosen at run time: those of the neighbour search, one file for each
+//! instruction set, and those of the layout in `layout`.
 //!
-//! Every instruction set gives the same bits: the order of operations is fixed, however wide the
-//! lanes are.
+//! Every instruction set gives the same bits. In the neighbour search inner products of many pairs run along the lanes,
+//! so that each pair is one chain of fused multiply-adds in the order of the coordinates,
+//! however wide the lanes are. Sums within one pair use sixteen running sums, added in one fixed
+//! order. Where the machine has no fused multiply-add the portable kernel computes it in
+//! software: right, and slow.
+//!
+//! This module and its children hold the unsafe code of the crate, behind safe functions that
+//! check lengths and never run an instruction set that the machine lacks.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub(crate) mod layout;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod pairs;
+mod portable;
+mod rows;
+
+pub(crate) use pairs::{
+    JOINED, Panels, list_length, nearest_leaders, search_pairs, tile_distances,
+};
+pub(crate) use rows::{empty, key, merge_rows, projections, sequential_norms, squared_distances};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,3 +88,106 @@ pub fn isa() -> Isa {
         .find(|isa| isa.is_available())
         .unwrap_or(Isa::Portable)
 }
+
+/// Sixteen coordinates, the unit that rows of points are padded to.
+#[repr(C, align(64))]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Lanes(pub [f32; 16]);
+
+impl Lanes {
+    pub(crate) const ZERO: Self = Self([0.0; 16]);
+}
+
+/// Rows and columns of a tile of inner products.
+pub(crate) const TILE_ROWS: usize = 8;
+/// See [`TILE_ROWS`].
+pub(crate) const PANEL: usize = 32;
+
+/// The rows of a tile: where each row's first coordinate is, and the step to its next one.
+#[derive(Clone, Copy)]
+struct TileRows {
+    first: [*const f32; TILE_ROWS],
+    step: usize,
+    norms: [f32; TILE_ROWS],
+    limits: [f32; TILE_ROWS],
+}
+
+/// The columns of a tile: 32 points, coordinate by coordinate.
+#[derive(Clone, Copy)]
+struct TileColumns<'a> {
+    panel: &'a [Lanes],
+    norms: &'a [f32; PANEL],
+    limits: &'a [f32; PANEL],
+}
+
+/// Squared distances of a tile, row by row.
+type Tile = [[f32; PANEL]; TILE_ROWS];
+
+/// What an instruction set has to offer.
+///
+/// The methods are `inline(always)` and carry no `target_feature` themselves: they are inlined
+/// into functions that do.
+trait Kernel {
+    /// Squared distances of 8 x 32 pairs, max(limit) of both sides being what is looked for:
+    /// bit `c` of mask `r` is set where `d2 <= max(row limit, column limit)`. NaN norms never
+    /// set a bit. The panel holds `d` coordinates.
+    ///
+    /// # Safety
+    /// The machine has the instruction set; every `first[r] + k * step` for k < d can be read.
+    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS];
+
+    /// Σ (a − b)² in sixteen running sums.
+    ///
+    /// # Safety
+    /// The machine has the instruction set.
+    unsafe fn squared(a: &[Lanes], b: &[Lanes]) -> f32;
+
+    /// Σ a b in sixteen running sums.
+    ///
+    /// # Safety
+    /// The machine has the instruction set.
+    unsafe fn dot(a: &[Lanes], b: &[Lanes]) -> f32;
+}
+
+/// The fixed order in which sixteen running sums are added.
+#[inline(always)]
+fn add_lanes(s: [f32; 16]) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|i| s[i] + s[i + 8]);
+    let four: [f32; 4] = std::array::from_fn(|i| eight[i] + eight[i + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// Defines a safe function that runs a body, generic over [`Kernel`], on the instruction set
+/// asked for, or on the portable one where the machine lacks it (the bits are the same).
+macro_rules! dispatched {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? = $body:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name(isa: $crate::kernel::Isa, $($arg: $ty),*) $(-> $ret)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($arg: $ty),*) $(-> $ret)? {
+                $body::<$crate::kernel::avx512::Avx512>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2($($arg: $ty),*) $(-> $ret)? {
+                $body::<$crate::kernel::avx2::Avx2>($($arg),*)
+            }
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the machine has the instruction set, as was just asked.
+                $crate::kernel::Isa::Avx512 if isa.is_available() => unsafe { avx512($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
+                $crate::kernel::Isa::Avx2 if isa.is_available() => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "aarch64")]
+                $crate::kernel::Isa::Neon => $body::<$crate::kernel::neon::Neon>($($arg),*),
+                _ => $body::<$crate::kernel::portable::Portable>($($arg),*),
+            }
+        }
+    };
+}
+use dispatched;

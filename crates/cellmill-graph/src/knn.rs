@@ -1,15 +1,29 @@
 //! The k nearest neighbours of every point (`scanpy.pp.neighbors`, its search).
 //!
-//! Small data is searched exactly, as scanpy does. Large data goes through overlapping cells:
-//! [`plan`] orders the points and says who meets whom, [`cell`] compares the points of one cell
-//! with each other, [`merge`] joins what cells found, [`pull`] asks neighbours for their
-//! neighbours, and [`finish`] sorts and puts the points back in the caller's order. Each stage
-//! is a function of plain data, so that cells can be tasks of a cluster.
+//! Small data is searched exactly, as scanpy does. Large data goes through overlapping cells, a
+//! [`Search`]: a [`Plan`] orders the points and says who meets whom, a [`CellTask`] compares the
+//! points of one cell with each other, merging joins what cells found in any order, every point
+//! asks its neighbours for theirs, and at the end the points are put back in the caller's order.
+//! Plan, tasks and answers are plain data that can be sent, so that cells can be tasks of a
+//! cluster.
 
+mod cell;
 mod exact;
+mod finish;
+mod merge;
+mod plan;
+mod prepare;
+mod pull;
 #[cfg(test)]
 pub(crate) mod sample;
+mod search;
+mod tree;
 
+pub use cell::{CellLists, CellTask};
+pub use plan::Plan;
+pub use search::Search;
+
+use crate::kernel::{self, Isa};
 use crate::{KnnGraph, Points};
 use cellmill_engine::{Context, Error, Event, Result};
 use serde::{Deserialize, Serialize};
@@ -34,7 +48,8 @@ pub enum Method {
     Auto,
     /// All pairs, in f64.
     Exact,
-    /// Overlapping cells, in f32.
+    /// Overlapping cells, in f32; around 97 % of the neighbours where the data has 30 local
+    /// dimensions, more where it has fewer.
     Approximate,
 }
 
@@ -85,8 +100,34 @@ impl Default for KnnParams {
 /// # Ok::<(), cellmill_engine::Error>(())
 /// ```
 pub fn knn(ctx: &Context, points: Points, params: &KnnParams) -> Result<KnnGraph> {
+    knn_on(ctx, points, params, kernel::isa())
+}
+
+/// [`knn`] on a given instruction set, which changes the time it takes and nothing else. One
+/// that the machine lacks is replaced by the portable one.
+///
+/// # Errors
+/// As [`knn`].
+pub fn knn_on(ctx: &Context, points: Points, params: &KnnParams, isa: Isa) -> Result<KnnGraph> {
     let k = neighbours_to_find(ctx, points.n(), params.n_neighbors)?;
-    exact::search(ctx, points, k, params.metric)
+    let exact = match params.method {
+        Method::Auto => points.n() < exact_below(params.metric),
+        Method::Exact => true,
+        Method::Approximate => false,
+    };
+    if exact {
+        exact::search(ctx, points, k, params.metric)
+    } else {
+        search::search(ctx, points, k, params.metric, params.seed, isa)
+    }
+}
+
+/// Fewer points than this are searched exactly, as scanpy does.
+fn exact_below(metric: Metric) -> usize {
+    match metric {
+        Metric::Euclidean => 8192,
+        Metric::Cosine => 4096,
+    }
 }
 
 /// scanpy's rule for `n_neighbors`, without the point itself.

@@ -1,0 +1,106 @@
+//! AVX2 with FMA: a tile is done in four parts of 4 rows by two registers.
+
+use super::{Kernel, Lanes, TILE_ROWS, Tile, TileColumns, TileRows};
+use std::arch::x86_64::*;
+
+/// Rows of a part: eight sums, two columns and a row value fit the sixteen registers.
+const ROWS: usize = 4;
+
+pub(super) struct Avx2;
+
+impl Kernel for Avx2 {
+    #[inline(always)]
+    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS] {
+        let mut masks = [0u32; TILE_ROWS];
+        // SAFETY: the caller has the instruction set and lets every row be read for as many
+        // steps as the panel has; a Lanes is 64 aligned bytes; norms, limits and each row of
+        // `out` are 32 floats, of which `16 * half + 8 * part` is at most the 24th.
+        unsafe {
+            let two = _mm256_set1_ps(2.0);
+            for r0 in (0..TILE_ROWS).step_by(ROWS) {
+                for half in 0..2 {
+                    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+                    let mut first: [*const f32; ROWS] = std::array::from_fn(|r| rows.first[r0 + r]);
+                    for coordinate in columns.panel.chunks_exact(2) {
+                        let lanes = coordinate[half].0.as_ptr();
+                        let a = _mm256_load_ps(lanes);
+                        let b = _mm256_load_ps(lanes.add(8));
+                        for r in 0..ROWS {
+                            let x = _mm256_set1_ps(*first[r]);
+                            first[r] = first[r].wrapping_add(rows.step);
+                            sums[r][0] = _mm256_fmadd_ps(x, a, sums[r][0]);
+                            sums[r][1] = _mm256_fmadd_ps(x, b, sums[r][1]);
+                        }
+                    }
+                    for r in 0..ROWS {
+                        let norm = _mm256_set1_ps(rows.norms[r0 + r]);
+                        let limit = _mm256_set1_ps(rows.limits[r0 + r]);
+                        for (part, &products) in sums[r].iter().enumerate() {
+                            let at = 16 * half + 8 * part;
+                            let norms = _mm256_loadu_ps(columns.norms.as_ptr().add(at));
+                            let limits = _mm256_loadu_ps(columns.limits.as_ptr().add(at));
+                            let sum = _mm256_add_ps(norm, norms);
+                            let square = _mm256_fnmadd_ps(two, products, sum);
+                            _mm256_storeu_ps(out[r0 + r].as_mut_ptr().add(at), square);
+                            let either = _mm256_max_ps(limit, limits);
+                            let within = _mm256_cmp_ps::<_CMP_LE_OQ>(square, either);
+                            masks[r0 + r] |= (_mm256_movemask_ps(within) as u32) << at;
+                        }
+                    }
+                }
+            }
+        }
+        masks
+    }
+
+    #[inline(always)]
+    unsafe fn squared(a: &[Lanes], b: &[Lanes]) -> f32 {
+        // SAFETY: the caller has the instruction set; a Lanes is 64 aligned bytes.
+        unsafe {
+            let mut sums = [_mm256_setzero_ps(); 2];
+            for (a, b) in a.iter().zip(b) {
+                for (half, sum) in sums.iter_mut().enumerate() {
+                    let a = _mm256_load_ps(a.0.as_ptr().add(8 * half));
+                    let b = _mm256_load_ps(b.0.as_ptr().add(8 * half));
+                    let difference = _mm256_sub_ps(a, b);
+                    *sum = _mm256_fmadd_ps(difference, difference, *sum);
+                }
+            }
+            add(sums[0], sums[1])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(a: &[Lanes], b: &[Lanes]) -> f32 {
+        // SAFETY: as above.
+        unsafe {
+            let mut sums = [_mm256_setzero_ps(); 2];
+            for (a, b) in a.iter().zip(b) {
+                for (half, sum) in sums.iter_mut().enumerate() {
+                    let a = _mm256_load_ps(a.0.as_ptr().add(8 * half));
+                    let b = _mm256_load_ps(b.0.as_ptr().add(8 * half));
+                    *sum = _mm256_fmadd_ps(a, b, *sum);
+                }
+            }
+            add(sums[0], sums[1])
+        }
+    }
+}
+
+/// Sixteen sums, the low and the high half, added in the order of `add_lanes`.
+///
+/// # Safety
+/// The machine has AVX.
+#[inline(always)]
+pub(super) unsafe fn add(low: __m256, high: __m256) -> f32 {
+    // SAFETY: the caller has the instruction set.
+    unsafe {
+        let eight = _mm256_add_ps(low, high);
+        let four = _mm_add_ps(
+            _mm256_castps256_ps128(eight),
+            _mm256_extractf128_ps::<1>(eight),
+        );
+        let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+    }
+}

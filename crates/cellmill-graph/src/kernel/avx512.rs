@@ -1,0 +1,94 @@
+//! AVX-512: a tile is 8 rows of two registers.
+
+use super::{Kernel, Lanes, TILE_ROWS, Tile, TileColumns, TileRows};
+use std::arch::x86_64::*;
+
+pub(super) struct Avx512;
+
+impl Kernel for Avx512 {
+    #[inline(always)]
+    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS] {
+        // SAFETY: the caller has the instruction set and lets every row be read for as many
+        // steps as the panel has; a Lanes is 64 aligned bytes; norms, limits and each row of
+        // `out` are 32 floats.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
+            let mut first = rows.first;
+            for coordinate in columns.panel.chunks_exact(2) {
+                let a = _mm512_load_ps(coordinate[0].0.as_ptr());
+                let b = _mm512_load_ps(coordinate[1].0.as_ptr());
+                for r in 0..TILE_ROWS {
+                    let x = _mm512_set1_ps(*first[r]);
+                    first[r] = first[r].wrapping_add(rows.step);
+                    sums[r][0] = _mm512_fmadd_ps(x, a, sums[r][0]);
+                    sums[r][1] = _mm512_fmadd_ps(x, b, sums[r][1]);
+                }
+            }
+            let two = _mm512_set1_ps(2.0);
+            let norms = [
+                _mm512_loadu_ps(columns.norms.as_ptr()),
+                _mm512_loadu_ps(columns.norms.as_ptr().add(16)),
+            ];
+            let limits = [
+                _mm512_loadu_ps(columns.limits.as_ptr()),
+                _mm512_loadu_ps(columns.limits.as_ptr().add(16)),
+            ];
+            let mut masks = [0u32; TILE_ROWS];
+            for r in 0..TILE_ROWS {
+                let norm = _mm512_set1_ps(rows.norms[r]);
+                let limit = _mm512_set1_ps(rows.limits[r]);
+                for half in 0..2 {
+                    let sum = _mm512_add_ps(norm, norms[half]);
+                    let square = _mm512_fnmadd_ps(two, sums[r][half], sum);
+                    _mm512_storeu_ps(out[r].as_mut_ptr().add(16 * half), square);
+                    let either = _mm512_max_ps(limit, limits[half]);
+                    let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(square, either);
+                    masks[r] |= u32::from(mask) << (16 * half);
+                }
+            }
+            masks
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn squared(a: &[Lanes], b: &[Lanes]) -> f32 {
+        // SAFETY: the caller has the instruction set; a Lanes is 64 aligned bytes.
+        unsafe {
+            let mut sums = _mm512_setzero_ps();
+            for (a, b) in a.iter().zip(b) {
+                let difference =
+                    _mm512_sub_ps(_mm512_load_ps(a.0.as_ptr()), _mm512_load_ps(b.0.as_ptr()));
+                sums = _mm512_fmadd_ps(difference, difference, sums);
+            }
+            add(sums)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(a: &[Lanes], b: &[Lanes]) -> f32 {
+        // SAFETY: as above.
+        unsafe {
+            let mut sums = _mm512_setzero_ps();
+            for (a, b) in a.iter().zip(b) {
+                let (a, b) = (_mm512_load_ps(a.0.as_ptr()), _mm512_load_ps(b.0.as_ptr()));
+                sums = _mm512_fmadd_ps(a, b, sums);
+            }
+            add(sums)
+        }
+    }
+}
+
+/// Sixteen sums added in the order of `add_lanes`.
+///
+/// # Safety
+/// The machine has AVX-512 F and DQ.
+#[inline(always)]
+unsafe fn add(sums: __m512) -> f32 {
+    // SAFETY: the caller has the instruction set.
+    unsafe {
+        super::avx2::add(
+            _mm512_castps512_ps256(sums),
+            _mm512_extractf32x8_ps::<1>(sums),
+        )
+    }
+}

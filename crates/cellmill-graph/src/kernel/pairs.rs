@@ -1,0 +1,355 @@
+//! All pairs of a set of points, in tiles.
+
+use super::rows::{empty, insert, key, worst};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, dispatched};
+use serde::{Deserialize, Serialize};
+
+/// Points in panels of 32, each panel coordinate by coordinate: `d` times two Lanes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Panels {
+    d: usize,
+    m: usize,
+    data: Vec<Lanes>,
+    /// Squared lengths; NaN beyond the last point, so that nothing is near the padding.
+    norms: Vec<[f32; PANEL]>,
+}
+
+impl Panels {
+    /// Gathers the points `ids` out of rows of `stride` Lanes.
+    pub(crate) fn gather(
+        points: &[Lanes],
+        stride: usize,
+        norms: &[f32],
+        d: usize,
+        ids: impl ExactSizeIterator<Item = usize>,
+    ) -> Self {
+        let m = ids.len();
+        let panels = m.div_ceil(PANEL);
+        let mut data = vec![Lanes::ZERO; panels * 2 * d];
+        let mut packed_norms = vec![[f32::NAN; PANEL]; panels];
+        for (at, id) in ids.enumerate() {
+            let (panel, column) = (at / PANEL, at % PANEL);
+            packed_norms[panel][column] = norms[id];
+            let row = points[id * stride..][..stride].as_flattened_lanes();
+            let panel = &mut data[panel * 2 * d..][..2 * d];
+            for (coordinate, &x) in panel.chunks_exact_mut(2).zip(row) {
+                coordinate[column / 16].0[column % 16] = x;
+            }
+        }
+        Self {
+            d,
+            m,
+            data,
+            norms: packed_norms,
+        }
+    }
+
+    /// Whether these are the panels of `m` points, which another machine's need not be.
+    pub(crate) fn are_whole(&self, m: usize) -> bool {
+        let panels = m.div_ceil(PANEL);
+        self.m == m
+            && self.norms.len() == panels
+            && self.d.checked_mul(2 * panels) == Some(self.data.len())
+            && (m..panels * PANEL).all(|at| self.norms[at / PANEL][at % PANEL].is_nan())
+    }
+
+    fn panel(&self, p: usize) -> &[Lanes] {
+        &self.data[p * 2 * self.d..][..2 * self.d]
+    }
+}
+
+/// Lanes seen as the floats they hold.
+trait AsFlattenedLanes {
+    fn as_flattened_lanes(&self) -> &[f32];
+}
+
+impl AsFlattenedLanes for [Lanes] {
+    fn as_flattened_lanes(&self) -> &[f32] {
+        // SAFETY: a Lanes is sixteen floats without padding.
+        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), self.len() * 16) }
+    }
+}
+
+/// The slots of a list that is to give `k` neighbours: some more, since inner products round
+/// otherwise than differences do, and a multiple of 16.
+pub(crate) fn list_length(k: usize) -> usize {
+    (k + 1).next_multiple_of(16)
+}
+
+dispatched! {
+    /// Offers every point of `panels` to the list of every other one. `ids` are their indices,
+    /// `lists` their lists of `length` slots, which may already hold neighbours.
+    pub(crate) fn search_pairs(
+        panels: &Panels, ids: &[u32], lists: &mut [u64], length: usize,
+    ) = search_pairs_body
+}
+
+#[inline(always)]
+fn search_pairs_body<K: Kernel>(panels: &Panels, ids: &[u32], lists: &mut [u64], length: usize) {
+    let (m, count) = (panels.m, panels.norms.len());
+    assert!(panels.are_whole(m) && ids.len() == m && lists.len() == m * length);
+    let mut largest: Vec<u64> = lists.chunks_exact(length).map(worst).collect();
+    let mut limits = vec![[0f32; PANEL]; count];
+    for (at, &key) in largest.iter().enumerate() {
+        limits[at / PANEL][at % PANEL] = f32::from_bits((key >> 32) as u32);
+    }
+    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
+    // Panels are in the order of the points, so near panels meet first and the limits fall fast.
+    for apart in 0..count {
+        for p in 0..count - apart {
+            let q = p + apart;
+            for r0 in (0..PANEL).step_by(TILE_ROWS) {
+                let first = panels.panel(p).as_flattened_lanes()[r0..].as_ptr();
+                let rows = TileRows {
+                    first: std::array::from_fn(|r| first.wrapping_add(r)),
+                    step: PANEL,
+                    norms: std::array::from_fn(|r| panels.norms[p][r0 + r]),
+                    limits: std::array::from_fn(|r| limits[p][r0 + r]),
+                };
+                let columns = TileColumns {
+                    panel: panels.panel(q),
+                    norms: &panels.norms[q],
+                    limits: &limits[q],
+                };
+                // SAFETY: this body is inlined into functions that have the instruction set;
+                // panel p holds d x 32 floats, of which row r0 + r takes every 32nd.
+                let mut masks = unsafe { K::tile(&rows, columns, &mut tile) };
+                if apart == 0 {
+                    for (r, mask) in masks.iter_mut().enumerate() {
+                        // Each pair once, and no point with itself.
+                        *mask &= u32::MAX.checked_shl((r0 + r + 1) as u32).unwrap_or(0);
+                    }
+                }
+                for (r, mut mask) in masks.into_iter().enumerate() {
+                    let i = p * PANEL + r0 + r;
+                    while mask != 0 {
+                        let c = mask.trailing_zeros() as usize;
+                        mask &= mask - 1;
+                        let j = q * PANEL + c;
+                        for (to, other) in [(i, j), (j, i)] {
+                            let key = key(tile[r][c], ids[other]);
+                            if key < largest[to] {
+                                let list = &mut lists[to * length..][..length];
+                                largest[to] = insert(list, largest[to], key);
+                                limits[to / PANEL][to % PANEL] =
+                                    f32::from_bits((largest[to] >> 32) as u32);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Eight rows of row-major points.
+#[inline(always)]
+fn leader_rows(leaders: &[Lanes], stride: usize, norms: &[f32], group: &[u32]) -> TileRows {
+    let row = |r: usize| {
+        leaders[group[r.min(group.len() - 1)] as usize * stride..][..stride].as_flattened_lanes()
+    };
+    TileRows {
+        first: std::array::from_fn(|r| row(r).as_ptr()),
+        step: 1,
+        norms: std::array::from_fn(|r| group.get(r).map_or(f32::NAN, |&id| norms[id as usize])),
+        limits: [-1.0; TILE_ROWS],
+    }
+}
+
+dispatched! {
+    /// Squared distances from the (at most 32) points of the only panel to all leaders, into
+    /// `out`, 32 for each leader. Leaders are rows of `stride` Lanes.
+    pub(crate) fn tile_distances(
+        panel: &Panels, leaders: &[Lanes], stride: usize, norms: &[f32], out: &mut Vec<[f32; PANEL]>,
+    ) = tile_distances_body
+}
+
+#[inline(always)]
+fn tile_distances_body<K: Kernel>(
+    panel: &Panels,
+    leaders: &[Lanes],
+    stride: usize,
+    norms: &[f32],
+    out: &mut Vec<[f32; PANEL]>,
+) {
+    assert!(panel.norms.len() == 1 && stride * 16 >= panel.d);
+    let all: Vec<u32> = (0..norms.len() as u32).collect();
+    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
+    out.clear();
+    for group in all.chunks(TILE_ROWS) {
+        let rows = leader_rows(leaders, stride, norms, group);
+        let columns = TileColumns {
+            panel: panel.panel(0),
+            norms: &panel.norms[0],
+            limits: &[0.0; PANEL],
+        };
+        // SAFETY: this body is inlined into functions that have the instruction set; a leader
+        // has at least d floats.
+        unsafe { K::tile(&rows, columns, &mut tile) };
+        out.extend_from_slice(&tile[..group.len()]);
+    }
+}
+
+/// Leaders that a point joins.
+pub(crate) const JOINED: usize = 8;
+
+dispatched! {
+    /// The nearest eight of the leaders `among` for every point of the panels, nearest first,
+    /// as keys. Fewer than eight leaders leave the rest infinitely far.
+    pub(crate) fn nearest_leaders(
+        panels: &Panels, leaders: &[Lanes], stride: usize, norms: &[f32], among: &[u32], out: &mut Vec<[u64; JOINED]>,
+    ) = nearest_leaders_body
+}
+
+#[inline(always)]
+fn nearest_leaders_body<K: Kernel>(
+    panels: &Panels,
+    leaders: &[Lanes],
+    stride: usize,
+    norms: &[f32],
+    among: &[u32],
+    out: &mut Vec<[u64; JOINED]>,
+) {
+    assert!(stride * 16 >= panels.d);
+    out.clear();
+    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
+    for (p, point_norms) in panels.norms.iter().enumerate() {
+        let mut best = [std::array::from_fn::<u64, JOINED, _>(|slot| empty(JOINED - slot)); PANEL];
+        let mut limits = [f32::INFINITY; PANEL];
+        for group in among.chunks(TILE_ROWS) {
+            let rows = leader_rows(leaders, stride, norms, group);
+            let columns = TileColumns {
+                panel: panels.panel(p),
+                norms: point_norms,
+                limits: &limits,
+            };
+            // SAFETY: this body is inlined into functions that have the instruction set; a
+            // leader has at least d floats.
+            let masks = unsafe { K::tile(&rows, columns, &mut tile) };
+            for (r, mut mask) in masks.into_iter().enumerate() {
+                while mask != 0 {
+                    let c = mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    let mut key = key(tile[r][c], group[r]);
+                    for slot in &mut best[c] {
+                        if key < *slot {
+                            std::mem::swap(slot, &mut key);
+                        }
+                    }
+                    limits[c] = f32::from_bits((best[c][JOINED - 1] >> 32) as u32);
+                }
+            }
+        }
+        out.extend_from_slice(&best[..PANEL.min(panels.m - p * PANEL)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Isa;
+    use crate::kernel::sequential_norms;
+    use crate::knn::sample::Draw;
+
+    fn rows(n: usize, stride: usize, seed: u64) -> Vec<Lanes> {
+        let mut draw = Draw(seed);
+        (0..n * stride)
+            .map(|_| Lanes(std::array::from_fn(|_| draw.normal() as f32)))
+            .collect()
+    }
+
+    fn norms(points: &[Lanes], stride: usize, d: usize) -> Vec<f32> {
+        let mut norms = vec![0.0; points.len() / stride];
+        sequential_norms(Isa::Portable, points, stride, d, &mut norms);
+        norms
+    }
+
+    fn square(points: &[Lanes], stride: usize, d: usize, i: usize, j: usize) -> f64 {
+        let row = |i: usize| &points[i * stride..][..stride].as_flattened_lanes()[..d];
+        row(i)
+            .iter()
+            .zip(row(j))
+            .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
+            .sum()
+    }
+
+    #[test]
+    fn all_pairs_are_compared() {
+        for (m, d, stride) in [
+            (1, 3, 1),
+            (20, 2, 1),
+            (32, 16, 1),
+            (101, 50, 4),
+            (70, 130, 9),
+        ] {
+            let points = rows(m, stride, 5);
+            let norms = norms(&points, stride, d);
+            let ids: Vec<u32> = (0..m as u32).map(|i| i + 1000).collect();
+            let run = |isa| {
+                let panels = Panels::gather(&points, stride, &norms, d, 0..m);
+                let mut lists: Vec<u64> = (0..m * 16).map(|at| empty(at % 16)).collect();
+                search_pairs(isa, &panels, &ids, &mut lists, 16);
+                lists.chunks_mut(16).for_each(<[u64]>::sort_unstable);
+                lists
+            };
+            let lists = run(Isa::Portable);
+            for i in 0..m {
+                let mut all: Vec<f64> = (0..m)
+                    .filter(|&j| j != i)
+                    .map(|j| square(&points, stride, d, i, j))
+                    .collect();
+                all.sort_by(f64::total_cmp);
+                for (slot, expected) in all.iter().take(16).enumerate() {
+                    let key = lists[i * 16 + slot];
+                    let found = f64::from(f32::from_bits((key >> 32) as u32));
+                    assert!(
+                        (found - expected).abs() < 1e-3,
+                        "m={m} d={d} point {i}: {found} for {expected}"
+                    );
+                    let j = (key as u32 - 1000) as usize;
+                    assert!((square(&points, stride, d, i, j) - found).abs() < 1e-3);
+                }
+            }
+            for isa in Isa::available() {
+                assert_eq!(run(isa), lists, "{isa:?} m={m} d={d}");
+            }
+        }
+    }
+
+    #[test]
+    fn leaders_are_the_nearest_ones() {
+        let (n, d, stride) = (45, 20, 2);
+        let points = rows(n, stride, 1);
+        let norms = norms(&points, stride, d);
+        for count in [1u32, 2, 9, 16] {
+            let among: Vec<u32> = (0..count).rev().collect();
+            let run = |isa| {
+                let panels = Panels::gather(&points, stride, &norms, d, 0..n);
+                let mut best = Vec::new();
+                nearest_leaders(isa, &panels, &points, stride, &norms, &among, &mut best);
+                best
+            };
+            let best = run(Isa::Portable);
+            assert_eq!(best.len(), n);
+            for (i, best) in best.iter().enumerate() {
+                let mut all: Vec<f64> = among
+                    .iter()
+                    .map(|&j| square(&points, stride, d, i, j as usize))
+                    .collect();
+                all.sort_by(f64::total_cmp);
+                for (expected, key) in all.iter().zip(best) {
+                    assert!(
+                        (f64::from(f32::from_bits((key >> 32) as u32)) - expected).abs() < 1e-3
+                    );
+                }
+                assert_eq!(
+                    best.iter().filter(|&&key| (key as u32) < count).count(),
+                    JOINED.min(count as usize)
+                );
+            }
+            for isa in Isa::available() {
+                assert_eq!(run(isa), best, "{isa:?}");
+            }
+        }
+    }
+}

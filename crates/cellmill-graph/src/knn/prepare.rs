@@ -1,0 +1,184 @@
+//! Points as the kernels want them: centred, scaled, padded, and later reordered.
+
+use super::Metric;
+use crate::Points;
+use crate::kernel::{Isa, Lanes, sequential_norms};
+use cellmill_engine::{Context, Reservation, Result};
+use rayon::prelude::*;
+
+/// Points that one task takes.
+const ROWS: usize = 4096;
+
+/// Rows of whole Lanes. Distances between them are the caller's times [`Prepared::scale`].
+pub(super) struct Prepared {
+    pub n: usize,
+    /// Coordinates in use; one more than the caller's where cosine meets points of zeros.
+    pub d: usize,
+    /// Lanes of a row.
+    pub stride: usize,
+    pub data: Vec<Lanes>,
+    /// Squared lengths.
+    pub norms: Vec<f32>,
+    /// A power of two, so that scaling rounds nothing.
+    pub scale: f64,
+    _memory: Reservation,
+}
+
+impl Prepared {
+    /// Centres the points and scales the largest coordinate to about 1. For cosine they are
+    /// first divided by their lengths; a point of zeros becomes a unit vector of its own
+    /// dimension, so that it is at a right angle to every other, as its distance of 1 says.
+    pub(super) fn new(ctx: &Context, isa: Isa, points: Points, metric: Metric) -> Result<Self> {
+        let n = points.n();
+        let zeros =
+            metric == Metric::Cosine && (0..n).any(|i| points.row(i).iter().all(|&x| x == 0.0));
+        let d = points.d() + usize::from(zeros);
+        let stride = d.div_ceil(16).max(1);
+        let memory = reserve(ctx, n, stride)?;
+        let mut data = vec![Lanes::ZERO; n * stride];
+        let centre = match metric {
+            Metric::Euclidean => centre(ctx, points)?,
+            // Unit vectors are well scaled as they are.
+            Metric::Cosine => vec![0.0; points.d()],
+        };
+        let scale = match metric {
+            Metric::Euclidean => scale(points, &centre),
+            Metric::Cosine => 1.0,
+        };
+        data.par_chunks_mut(ROWS * stride)
+            .enumerate()
+            .try_for_each(|(task, rows)| {
+                ctx.cancel().check()?;
+                for (offset, row) in rows.chunks_exact_mut(stride).enumerate() {
+                    let point = points.row(task * ROWS + offset);
+                    let length = match metric {
+                        Metric::Euclidean => 1.0,
+                        Metric::Cosine => length(point),
+                    };
+                    let factor = if length > 0.0 { scale / length } else { 0.0 };
+                    for (at, (&x, c)) in point.iter().zip(&centre).enumerate() {
+                        row[at / 16].0[at % 16] = ((f64::from(x) - c) * factor) as f32;
+                    }
+                    if length == 0.0 {
+                        row[(d - 1) / 16].0[(d - 1) % 16] = 1.0;
+                    }
+                }
+                Ok::<_, cellmill_engine::Error>(())
+            })?;
+        let norms = norms(ctx, isa, &data, n, stride, d)?;
+        Ok(Self {
+            n,
+            d,
+            stride,
+            data,
+            norms,
+            scale,
+            _memory: memory,
+        })
+    }
+
+    /// The same points, the one at `order[i]` now at `i`.
+    pub(super) fn reordered(self, ctx: &Context, order: &[u32]) -> Result<Self> {
+        let stride = self.stride;
+        let memory = reserve(ctx, self.n, stride)?;
+        let mut data = vec![Lanes::ZERO; self.n * stride];
+        let mut norms = vec![0f32; self.n];
+        data.par_chunks_mut(ROWS * stride)
+            .zip(norms.par_chunks_mut(ROWS))
+            .zip(order.par_chunks(ROWS))
+            .try_for_each(|((rows, norms), order)| {
+                ctx.cancel().check()?;
+                for ((row, norm), &from) in rows.chunks_exact_mut(stride).zip(norms).zip(order) {
+                    let from = from as usize;
+                    row.copy_from_slice(&self.data[from * stride..][..stride]);
+                    *norm = self.norms[from];
+                }
+                Ok::<_, cellmill_engine::Error>(())
+            })?;
+        Ok(Self {
+            data,
+            norms,
+            _memory: memory,
+            ..self
+        })
+    }
+}
+
+fn reserve(ctx: &Context, n: usize, stride: usize) -> Result<Reservation> {
+    ctx.budget().reserve(
+        n as u64 * (stride as u64 * 64 + 4),
+        "the points of the neighbour search",
+    )
+}
+
+fn length(point: &[f32]) -> f64 {
+    point
+        .iter()
+        .map(|&x| f64::from(x) * f64::from(x))
+        .sum::<f64>()
+        .sqrt()
+}
+
+/// Means over all points, added per block of points in order.
+fn centre(ctx: &Context, points: Points) -> Result<Vec<f64>> {
+    let d = points.d();
+    let blocks = points
+        .data()
+        .par_chunks((ROWS * d).max(1))
+        .map(|rows| {
+            ctx.cancel().check()?;
+            let mut sums = vec![0f64; d];
+            for row in rows.chunks_exact(d) {
+                for (sum, &x) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(x);
+                }
+            }
+            Ok(sums)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut centre = vec![0f64; d];
+    for block in blocks {
+        for (sum, x) in centre.iter_mut().zip(block) {
+            *sum += x / points.n() as f64;
+        }
+    }
+    Ok(centre)
+}
+
+/// The power of two that brings the largest centred coordinate to [0.5, 1).
+fn scale(points: Points, centre: &[f64]) -> f64 {
+    let largest = points
+        .data()
+        .par_chunks(points.d().max(1))
+        .map(|row| {
+            row.iter().zip(centre).fold(0f64, |largest, (&x, c)| {
+                largest.max((f64::from(x) - c).abs())
+            })
+        })
+        .reduce(|| 0.0, f64::max);
+    if largest > 0.0 {
+        2f64.powi(-(largest.log2().floor() as i32) - 1)
+    } else {
+        1.0
+    }
+}
+
+fn norms(
+    ctx: &Context,
+    isa: Isa,
+    data: &[Lanes],
+    n: usize,
+    stride: usize,
+    d: usize,
+) -> Result<Vec<f32>> {
+    let mut norms = vec![0f32; n];
+    norms
+        .par_chunks_mut(ROWS)
+        .zip(data.par_chunks(ROWS * stride))
+        .try_for_each(|(norms, rows)| {
+            ctx.cancel().check()?;
+            sequential_norms(isa, rows, stride, d, norms);
+            Ok::<_, cellmill_engine::Error>(())
+        })?;
+    Ok(norms)
+}

@@ -1,0 +1,148 @@
+//! Every point asks its neighbours for their neighbours, once, all on the same snapshot.
+
+use super::merge::Found;
+use super::prepare::Prepared;
+use crate::kernel::{Isa, key, squared_distances};
+use cellmill_engine::{Context, Result};
+use rayon::prelude::*;
+
+/// Points that one task takes.
+const ROWS: usize = 512;
+/// Points whose neighbours were tried before, by the low bits of a hash.
+const SEEN: usize = 1024;
+
+/// The `k` nearest of each point among the points of its list and of the lists of the nearer half
+/// of these, by exact differences in f32: `k` keys a point, in order. `progress` is told of
+/// every few hundred points.
+pub(super) fn pull(
+    ctx: &Context,
+    isa: Isa,
+    points: &Prepared,
+    found: &Found,
+    k: usize,
+    progress: impl Fn(u64) + Sync,
+) -> Result<Vec<u64>> {
+    let mut nearest = vec![0u64; points.n * k];
+    nearest
+        .par_chunks_mut(ROWS * k)
+        .enumerate()
+        .try_for_each_init(
+            || Asker::new(isa, points, found),
+            |asker, (task, rows)| {
+                ctx.cancel().check()?;
+                for (offset, row) in rows.chunks_exact_mut(k).enumerate() {
+                    asker.ask(task * ROWS + offset, row);
+                }
+                progress((rows.len() / k) as u64);
+                Ok::<_, cellmill_engine::Error>(())
+            },
+        )?;
+    Ok(nearest)
+}
+
+/// The buffers of one thread.
+struct Asker<'a> {
+    isa: Isa,
+    points: &'a Prepared,
+    found: &'a Found,
+    own: Vec<u64>,
+    seen: Vec<u32>,
+    candidates: Vec<u32>,
+    squares: Vec<f32>,
+    keys: Vec<u64>,
+}
+
+impl<'a> Asker<'a> {
+    fn new(isa: Isa, points: &'a Prepared, found: &'a Found) -> Self {
+        Self {
+            isa,
+            points,
+            found,
+            own: Vec::new(),
+            seen: vec![u32::MAX; SEEN],
+            candidates: Vec::new(),
+            squares: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    fn ask(&mut self, point: usize, nearest: &mut [u64]) {
+        let (n, k) = (self.points.n, nearest.len());
+        self.candidates.clear();
+        self.seen.fill(u32::MAX);
+        self.own.clear();
+        self.own.extend(
+            self.found
+                .list(point)
+                .iter()
+                .filter(|&&key| ((key & 0xFFFF_FFFF) as usize) < n),
+        );
+        for at in 0..self.own.len() {
+            self.consider(self.own[at] as u32, point);
+        }
+        let asked = self.found.length() / 2;
+        if asked < self.own.len() {
+            self.own.select_nth_unstable(asked);
+        }
+        for at in 0..self.own.len().min(asked) {
+            for &key in self.found.list(self.own[at] as u32 as usize) {
+                self.consider(key as u32, point);
+            }
+        }
+        if self.candidates.len() < k {
+            // Nearly alone in its cells: it asks everybody.
+            self.candidates.clear();
+            self.candidates
+                .extend((0..n as u32).filter(|&id| id as usize != point));
+        }
+        let Self {
+            isa,
+            points,
+            candidates,
+            squares,
+            keys,
+            ..
+        } = self;
+        squared_distances(
+            *isa,
+            &points.data,
+            points.stride,
+            point,
+            candidates,
+            squares,
+        );
+        keys.clear();
+        keys.extend(
+            squares
+                .iter()
+                .zip(&*candidates)
+                .map(|(&square, &id)| key(square, id)),
+        );
+        // A candidate that the small table forgot is there twice.
+        let last = (2 * k).min(keys.len() - 1);
+        keys.select_nth_unstable(last);
+        keys.truncate(2 * k + 1);
+        keys.sort_unstable();
+        keys.dedup();
+        nearest.copy_from_slice(&keys[..k]);
+    }
+
+    /// Adds a candidate unless the table has it, which forgets when it is crowded.
+    fn consider(&mut self, id: u32, point: usize) {
+        if id as usize >= self.points.n || id as usize == point {
+            return;
+        }
+        let at = (id.wrapping_mul(0x9E37_79B1) >> 22) as usize;
+        for probe in 0..8 {
+            let slot = &mut self.seen[(at + probe) % SEEN];
+            if *slot == id {
+                return;
+            }
+            if *slot == u32::MAX {
+                *slot = id;
+                break;
+            }
+        }
+        self.candidates.push(id);
+    }
+}

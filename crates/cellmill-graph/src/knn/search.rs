@@ -1,0 +1,180 @@
+//! The stages of the approximate search, and how they run on this machine.
+
+use super::cell::{CellLists, CellTask};
+use super::merge::Lists;
+use super::plan::{self, Plan};
+use super::prepare::Prepared;
+use super::{Metric, finish, pull};
+use crate::kernel::{Isa, list_length};
+use crate::{KnnGraph, Points};
+use cellmill_engine::{Context, Error, Event, Reservation, Result};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Work of a search for one point: 2 to plan it, 1 in each of 8 cells, 2 to pull.
+const WORK: u64 = 12;
+/// Bytes of planning for one point: its eight nearest leaders, and the cells it is in, twice.
+const PLAN_BYTES: u64 = 8 * 8 + 8 * 8 + 2 * 8 * 4 + 4;
+
+/// An approximate search between its stages.
+///
+/// After [`Search::new`] every cell is a [`CellTask`], which can be sent elsewhere and searched
+/// in any order; [`Search::merge`] takes the answers in any order, and [`Search::finish`] makes
+/// the graph. The result depends on the points, `k`, the metric and the seed alone.
+pub struct Search<'a> {
+    points: Points<'a>,
+    k: usize,
+    metric: Metric,
+    isa: Isa,
+    prepared: Prepared,
+    plan: Plan,
+    lists: Lists,
+    plan_memory: Reservation,
+}
+
+impl<'a> Search<'a> {
+    /// Orders the points and says who meets whom. `k` does not count the point itself.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when `k` is not below the number of points or there are too many
+    /// points to number, [`Error::Budget`], [`Error::Cancelled`].
+    pub fn new(
+        ctx: &Context,
+        points: Points<'a>,
+        k: usize,
+        metric: Metric,
+        seed: u64,
+        isa: Isa,
+    ) -> Result<Self> {
+        let n = points.n();
+        if k == 0 || k >= n || n as u64 > u64::from(u32::MAX) - 4096 {
+            return Err(Error::Parameter(format!(
+                "{k} neighbours of each of {n} points cannot be searched; at least 1 and fewer \
+                 than there are points are needed, and at most 2^32 - 4097 points"
+            )));
+        }
+        ctx.pool().install(|| {
+            let prepared = Prepared::new(ctx, isa, points, metric)?;
+            let plan_memory = ctx
+                .budget()
+                .reserve(n as u64 * PLAN_BYTES, "the cells of the neighbour search")?;
+            let (plan, prepared) = plan::plan(ctx, isa, prepared, seed)?;
+            let lists = Lists::new(ctx, n, list_length(k))?;
+            Ok(Self {
+                points,
+                k,
+                metric,
+                isa,
+                prepared,
+                plan,
+                lists,
+                plan_memory,
+            })
+        })
+    }
+
+    /// Who meets whom.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The task of searching a cell, with what is known of its points' neighbours by now.
+    pub fn task(&self, cell: usize) -> CellTask {
+        CellTask::new(&self.prepared, self.lists.read(self.plan.cell(cell)))
+    }
+
+    /// Takes what a cell found.
+    ///
+    /// # Errors
+    /// [`Error::Wire`] when it is not the answer to a task of this search.
+    pub fn merge(&self, found: &CellLists) -> Result<()> {
+        self.lists.merge(self.isa, found)
+    }
+
+    /// Asks every point's neighbours for theirs, and makes the graph. `progress` is told the
+    /// number of points done, a few hundred at a time.
+    ///
+    /// # Errors
+    /// [`Error::Budget`], [`Error::Cancelled`].
+    pub fn finish(self, ctx: &Context, progress: impl Fn(u64) + Send + Sync) -> Result<KnnGraph> {
+        let Self {
+            points,
+            k,
+            metric,
+            isa,
+            prepared,
+            plan,
+            lists,
+            plan_memory,
+        } = self;
+        let n = points.n() as u64;
+        let order = plan.order;
+        drop((plan.starts, plan.members, plan_memory));
+        ctx.pool().install(|| {
+            let _nearest = ctx
+                .budget()
+                .reserve(n * k as u64 * 8, "the neighbours' neighbours")?;
+            let nearest = pull::pull(ctx, isa, &prepared, &lists.finish(), k, progress)?;
+            let scale = prepared.scale;
+            drop(prepared);
+            let _graph = ctx
+                .budget()
+                .reserve(n * (k as u64 * 12 + 4), "the neighbour graph")?;
+            finish::finish(ctx, points, metric, &order, &nearest, k, scale)
+        })
+    }
+}
+
+/// Finds nearly all of the `k` nearest of every point.
+pub(super) fn search(
+    ctx: &Context,
+    points: Points,
+    k: usize,
+    metric: Metric,
+    seed: u64,
+    isa: Isa,
+) -> Result<KnnGraph> {
+    let n = points.n() as u64;
+    let start = Instant::now();
+    let stage = "neighbors".to_owned();
+    ctx.emit(Event::StageStarted {
+        stage: stage.clone(),
+        total: n,
+        unit: "points".to_owned(),
+    });
+    let (shown, worked) = (n / 32 + 1, AtomicU64::new(0));
+    let progress = |work: u64| {
+        let before = worked.fetch_add(work, Ordering::Relaxed);
+        let done = ((before + work) / WORK).min(n);
+        if before / WORK / shown != done / shown {
+            ctx.emit(Event::Progress {
+                stage: stage.clone(),
+                done,
+                bytes_read: 0,
+            });
+        }
+    };
+
+    let search = Search::new(ctx, points, k, metric, seed, isa)?;
+    progress(2 * n);
+    let mut cells: Vec<usize> = (0..search.plan.cells()).collect();
+    // The largest first, so that no thread is left with a large one at the end.
+    cells.sort_by_key(|&cell| std::cmp::Reverse(search.plan.cell(cell).len()));
+    ctx.pool().install(|| {
+        cells.into_par_iter().with_max_len(1).try_for_each(|cell| {
+            ctx.cancel().check()?;
+            let found = search.task(cell).search(isa)?;
+            search.merge(&found)?;
+            progress(found.members.len() as u64);
+            Ok::<_, Error>(())
+        })
+    })?;
+    let graph = search.finish(ctx, |points| progress(2 * points))?;
+    ctx.emit(Event::StageFinished {
+        stage,
+        seconds: start.elapsed().as_secs_f64(),
+        bytes_read: 0,
+    });
+    Ok(graph)
+}
