@@ -1,11 +1,11 @@
 //! The SIMD kernels, chosen at run time: those of the neighbour search, one file for each
 //! instruction set, and those of the layout in `layout`.
 //!
-//! Every instruction set gives the same bits. In the neighbour search inner products of many pairs run along the lanes,
-//! so that each pair is one chain of fused multiply-adds in the order of the coordinates,
-//! however wide the lanes are. Sums within one pair use sixteen running sums, added in one fixed
-//! order. Where the machine has no fused multiply-add the portable kernel computes it in
-//! software: right, and slow.
+//! Every instruction set gives the same bits. In the neighbour search inner products of many
+//! pairs run along the lanes, so that each pair is one chain of fused multiply-adds in the order
+//! of the coordinates, however wide the lanes are. Sums within one pair use sixteen running
+//! sums, added in one fixed order. Where the machine has no fused multiply-add the portable
+//! kernel computes it in software: right, and slow.
 //!
 //! This module and its children hold the unsafe code of the crate, behind safe functions that
 //! check lengths and never run an instruction set that the machine lacks.
