@@ -2,10 +2,10 @@
 //!
 //! `umap FOLDER [spectral|random|init] [threads] [seed] [epochs]`: FOLDER holds
 //! `indptr.u64`, `indices.u32`, `weights.f32` and, for `init`, `init.f32` (n x 2, little endian).
-//! Writes `layout.f32` (n x 2) and `start.f32`.
+//! Writes `layout.f32` (n x 2), `start.f32` and the parts of the vertices, `parts.u32`.
 
 use cellmill_engine::Context;
-use cellmill_graph::{Init, UmapParams, WeightedGraph, initial_layout, umap};
+use cellmill_graph::{Init, UmapParams, WeightedGraph, initial_layout, layout_parts, umap};
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -66,5 +66,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let layout = umap(&ctx, &graph, &start, &parameters)?;
     println!("descent: {:.2} s", started.elapsed().as_secs_f64());
     write(&folder.join("layout.f32"), &layout)?;
+    let parts = layout_parts(&ctx, &graph, epochs)?;
+    let parts: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
+    std::fs::write(folder.join("parts.u32"), parts)?;
     Ok(())
 }

@@ -19,4 +19,4 @@ pub use knn::{KnnParams, Method, Metric, knn};
 pub use leiden::{Leiden, LeidenParams};
 pub use points::Points;
 pub use spectral::{spectral_layout, spectral_layout_of_points};
-pub use umap::{Init, UmapParams, find_ab_params, initial_layout, umap};
+pub use umap::{Init, UmapParams, find_ab_params, initial_layout, layout_parts, umap};

@@ -19,9 +19,11 @@ use cellmill_engine::{Context, Error, Event, Result};
 use std::borrow::Cow;
 use std::time::Instant;
 
-/// Up to this many vertices the layout follows umap-learn's own order of events, and the number
-/// of epochs is 500 by default.
+/// Up to this many vertices the number of epochs is 500 by default, as umap-learn has it.
 const SMALL: usize = 10_000;
+
+/// Up to this many vertices the events run one by one: 32 lanes would often share an end.
+const SEQUENTIAL: usize = 2_048;
 
 /// The name of the stage in events.
 const STAGE: &str = "umap";
@@ -114,7 +116,7 @@ fn default_epochs(n: usize) -> usize {
 /// together and pushes its head from random vertices. `init` is used as it is: [`initial_layout`]
 /// gives it umap-learn's scale.
 ///
-/// Up to 10,000 vertices, and in other than 2 or 3 dimensions, the events run one by one in
+/// Up to 2,048 vertices, and in other than 2 or 3 dimensions, the events run one by one in
 /// umap-learn's order. Above, they run in fixed parts, 32 lanes at a time. The result has the
 /// same bits for any number of threads and on every instruction set.
 ///
@@ -157,8 +159,12 @@ pub fn umap(
     });
     let started = Instant::now();
     let layout = match d {
-        2 if n > SMALL => parallel::layout::<2>(ctx, graph, floor, init, parameters, n_epochs)?,
-        3 if n > SMALL => parallel::layout::<3>(ctx, graph, floor, init, parameters, n_epochs)?,
+        2 if n > SEQUENTIAL => {
+            parallel::layout::<2>(ctx, graph, floor, init, parameters, n_epochs)?
+        }
+        3 if n > SEQUENTIAL => {
+            parallel::layout::<3>(ctx, graph, floor, init, parameters, n_epochs)?
+        }
         _ => sequential::layout(ctx, graph, floor, init, parameters, n_epochs)?,
     };
     ctx.emit(Event::StageFinished {
@@ -167,6 +173,32 @@ pub fn umap(
         bytes_read: 0,
     });
     Ok(layout)
+}
+
+/// The part in which each vertex of `graph` moves in the layout of a large graph.
+///
+/// Parts follow the graph, so a good layout tells them apart to some degree; `compare_umap.py`
+/// uses this to test that ours tells them no better than umap-learn's.
+///
+/// # Errors
+/// As [`umap`].
+pub fn layout_parts(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    n_epochs: Option<usize>,
+) -> Result<Vec<u32>> {
+    check_graph(graph)?;
+    let n = graph.n();
+    let mut part_of = vec![0; n];
+    if let Some(floor) = weight_floor(graph, n_epochs.unwrap_or(default_epochs(n))) {
+        let edges = edges::Edges::build(ctx, graph, floor)?;
+        for (part, range) in edges.parts.iter().enumerate() {
+            for &vertex in &edges.order[range.clone()] {
+                part_of[vertex as usize] = part as u32;
+            }
+        }
+    }
+    Ok(part_of)
 }
 
 /// The weights that count: the largest, and the smallest that is kept.
