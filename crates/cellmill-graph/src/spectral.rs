@@ -95,7 +95,7 @@ fn layout(
     };
     // Two blocks and the degrees here, half as much again on all coarser levels, whose graphs
     // are at most as large as this one.
-    let bytes = n as u64 * (12 * width as u64 + 24) + 8 * graph.indices.len() as u64;
+    let bytes = n as u64 * (12 * width as u64 + 28) + 8 * graph.indices.len() as u64;
     let _reserved = ctx.budget().reserve(bytes, "the spectral layout")?;
 
     let components = Components::of(ctx, graph)?;
@@ -119,7 +119,7 @@ fn layout(
             let around = scatter(members.len(), dim, seed, members[0] as u64, range as f32);
             around.into_iter().map(f64::from).collect()
         } else {
-            let part = components.subgraph(graph, c);
+            let part = components.subgraph(ctx, graph, c)?;
             let mut inside = connected(ctx, &part, dim, seed)?;
             let largest = inside.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             inside.iter_mut().for_each(|x| *x *= range / largest);

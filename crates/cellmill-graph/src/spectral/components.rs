@@ -13,6 +13,8 @@ const PLACES: u64 = 12;
 /// The connected components of a graph, in the order of their first vertices.
 pub(super) struct Components {
     of: Vec<u32>,
+    /// The place of each vertex among the members of its component.
+    local: Vec<u32>,
     starts: Vec<usize>,
     members: Vec<u32>,
 }
@@ -54,12 +56,15 @@ impl Components {
         }
         let mut next = starts.clone();
         let mut members = vec![0; n];
+        let mut local = vec![0; n];
         for (v, &c) in of.iter().enumerate() {
             members[next[c as usize]] = v as u32;
+            local[v] = (next[c as usize] - starts[c as usize]) as u32;
             next[c as usize] += 1;
         }
         Ok(Self {
             of,
+            local,
             starts,
             members,
         })
@@ -75,24 +80,33 @@ impl Components {
     }
 
     /// Component `c` as a graph of its own.
-    pub(super) fn subgraph(&self, graph: &WeightedGraph, c: usize) -> WeightedGraph {
+    pub(super) fn subgraph(
+        &self,
+        ctx: &Context,
+        graph: &WeightedGraph,
+        c: usize,
+    ) -> Result<WeightedGraph> {
         let members = self.members(c);
         let mut part = WeightedGraph {
             indptr: vec![0],
             indices: Vec::new(),
             weights: Vec::new(),
         };
-        for &v in members {
+        for (i, &v) in members.iter().enumerate() {
+            if i.is_multiple_of(1 << 14) {
+                ctx.cancel().check()?;
+            }
             for e in graph.row(v as usize) {
-                // Members are sorted, so the place of a vertex is found by bisection.
-                if let Ok(local) = members.binary_search(&graph.indices[e]) {
-                    part.indices.push(local as u32);
+                let j = graph.indices[e] as usize;
+                // An entry of weight 0 may lead to another component.
+                if self.of[j] as usize == c {
+                    part.indices.push(self.local[j]);
                     part.weights.push(graph.weights[e]);
                 }
             }
             part.indptr.push(part.indices.len() as u64);
         }
-        part
+        Ok(part)
     }
 
     /// A place for each component, `count` x `dim`.

@@ -49,9 +49,9 @@ type Edge = (u32, u32, u32);
 impl Edges {
     /// Bytes that a graph of `n` vertices and `nnz` entries needs, the building included.
     pub(super) fn bytes(n: usize, nnz: usize) -> u64 {
-        // Twelve bytes an entry for good, and the edges of the parts at work while it is built;
+        // Twelve bytes an entry for good, and up to twice that while the parts are built;
         // the order's coarse graphs come before and are smaller.
-        28 * nnz as u64 + 12 * n as u64
+        36 * nnz as u64 + 12 * n as u64
     }
 
     /// Orders and cuts `graph`.
