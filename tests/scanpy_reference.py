@@ -36,7 +36,7 @@ def digest(*parts) -> str:
 def kept(compute, *inputs):
     """`compute(*inputs)`, read back if the same inputs, code and packages gave it before."""
     versions = [version(p) for p in PACKAGES]
-    key = digest(*inputs, versions, inspect.getsource(compute))
+    key = digest(*inputs, versions, inspect.getsource(inspect.getmodule(compute)))
     path = CACHE / f"{compute.__name__}-{key}.pickle"
     if path.exists():
         return pickle.loads(path.read_bytes())
@@ -61,6 +61,13 @@ def variable(x, target_sum=1e4, base=None, dtype=np.float64, **options) -> ad.An
     adata = logged(x, target_sum, base, dtype)
     sc.pp.highly_variable_genes(adata, **options)
     return adata
+
+
+def genes(path: Path, target_sum, base, dtype: str, options: tuple):
+    """var after scanpy's highly_variable_genes on the counts of a file."""
+    from datasets import counts
+
+    return variable(counts(path), target_sum, base, np.dtype(dtype), **dict(options)).var
 
 
 def components(path: Path, n_top_genes: int, n_comps: int) -> dict:
