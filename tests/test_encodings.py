@@ -67,6 +67,13 @@ def test_dtypes_of_data(dtype, counts, expected, tmp_path):
     assert ours.layers["counts"].dtype == dtype
 
 
+def same_embedding(path, expected: ad.AnnData):
+    """For counts that anndata itself does not read, and that the result keeps as they are."""
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["obsm/X_pca"][()], expected.obsm["X_pca"])
+        np.testing.assert_array_equal(file["X/data"][()], expected.X.data)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bool"])
 def test_rare_dtypes_of_data(dtype, counts, expected, tmp_path):
     """Read, or refused with a sentence that names the dtype's place."""
@@ -75,7 +82,7 @@ def test_rare_dtypes_of_data(dtype, counts, expected, tmp_path):
     if done.code:
         assert "X/data" in message(done)
     elif dtype == "float16":
-        same_numbers(ad.read_h5ad(tmp_path / "r.h5ad"), expected)
+        same_embedding(tmp_path / "r.h5ad", expected)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -87,7 +94,8 @@ def test_byte_order(order, counts, expected, tmp_path):
         indices=counts.indices.astype(f"{order}i4"),
         indptr=counts.indptr.astype(f"{order}i8"),
     )
-    same_numbers(go(path), expected)
+    ok("run", path, "-o", tmp_path / "r.h5ad", *SMALL, "--quiet")
+    same_embedding(tmp_path / "r.h5ad", expected)
 
 
 @pytest.mark.parametrize(

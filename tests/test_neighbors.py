@@ -153,6 +153,15 @@ def test_more_identical_points_than_k(cells, tmp_path):
         check_recall(adata.obsp["distances"], exact)
 
 
+def test_more_neighbours_than_cells(tmp_path):
+    """scanpy takes half of the cells then, and so do we."""
+    points = np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
+    adata = neighbors(points, tmp_path, "--n-neighbors", 40)
+    theirs = ad.AnnData(obs={"i": np.arange(30)}, obsm={"X_scVI": points})
+    sc.pp.neighbors(theirs, n_neighbors=40, use_rep="X_scVI")
+    check_exact(adata.obsp["distances"], rows(theirs.obsp["distances"]))
+
+
 def test_x_is_never_opened(tmp_path):
     """A file whose X cannot be read is good enough for a step that does not need it."""
     import h5py
