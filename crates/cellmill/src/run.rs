@@ -10,8 +10,8 @@ use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
-use crate::{Result, keys, pp, tl};
-use cellmill_engine::{Context, Event, Source};
+use crate::{Error, Result, keys, pp, tl};
+use cellmill_engine::{Context, Event, Reservation, Source};
 use cellmill_graph::Points;
 use cellmill_io::H5ad;
 use std::path::Path;
@@ -66,6 +66,7 @@ pub fn run(
     }
     let mut result = ResultFile::create(&input.file, target, force)?;
     let mut notes = Vec::new();
+    let _held = hold_input(ctx, &input)?;
 
     let counts = read_counts(ctx, &input, params, "read 1: totals and moments")?;
     let hvg = counts.highly_variable_genes(params)?;
@@ -80,6 +81,12 @@ pub fn run(
     let n_cells = input.source.n_rows();
     let n_genes = input.source.n_cols();
     let n_comps = pp::pca::n_comps(params.n_comps, n_cells, selected.len() as u64)?;
+    let used = params.n_pcs.unwrap_or(n_comps);
+    if used > n_comps {
+        return Err(Error::Parameter(format!(
+            "n_pcs is {used}, and there are only {n_comps} components"
+        )));
+    }
 
     let genes = read_genes(
         ctx,
@@ -91,7 +98,7 @@ pub fn run(
         Some(&mut result),
         "read 2: selected genes",
     )?;
-    let pca = genes.pca;
+    let (pca, _scores_held) = (genes.pca, genes.held);
 
     let mut patch = hvg.patch();
     let mut log1p = Vec::new();
@@ -103,26 +110,22 @@ pub fn run(
     }
     let existing = |slot: &str| result::suffix(&input.file, slot, params.overwrite);
     let pca_suffix = existing(&format!("obsm/{}", keys::X_PCA));
-    patch.extend(pca.patch(n_genes as usize, &selected, pca_suffix));
 
-    let used = params.n_pcs.map_or(n_comps, |n| n.min(n_comps));
     let scores = leading(&pca.scores, n_comps, used);
     let points = Points::new(&scores, n_cells as usize, used)?;
     let (knn, graph) = pp::neighbors::neighbors(ctx, points, params)?;
-    let use_rep = (!pca_suffix.is_empty()).then(|| format!("{}{pca_suffix}", keys::X_PCA));
-    patch.extend(pp::neighbors::patch(
-        &knn,
-        &graph,
-        &pp::neighbors::NeighborsInfo {
-            n_neighbors: knn.k + 1,
-            metric: params.metric.name().to_owned(),
-            random_state: params.seed,
-            use_rep,
-            n_pcs: params.n_pcs,
-        },
-        "",
-    ));
-    drop(knn);
+    let info = pp::neighbors::NeighborsInfo {
+        n_neighbors: knn.k + 1,
+        metric: params.metric.name().to_owned(),
+        random_state: params.seed,
+        use_rep: (!pca_suffix.is_empty()).then(|| format!("{}{pca_suffix}", keys::X_PCA)),
+        n_pcs: params.n_pcs,
+    };
+    let distances = pp::neighbors::distances(knn);
+    let _graph_held = ctx.budget().reserve(
+        pp::neighbors::bytes(&distances, &graph),
+        "the neighbour graph",
+    )?;
 
     let leiden_suffix = existing(&format!("obs/{}", keys::LEIDEN));
     let names = tl::leiden::keys(
@@ -156,9 +159,9 @@ pub fn run(
         Slot::Uns(keys::CELLMILL.to_owned()),
         params.to_uns(&input.matrix),
     );
-    drop(graph);
     drop(scores);
-    drop(pca);
+    patch.extend(pca.into_patch(n_genes as usize, &selected, pca_suffix));
+    patch.extend(pp::neighbors::patch(distances, graph, &info, ""));
 
     let slots = patch
         .entries()
@@ -187,6 +190,20 @@ pub fn run(
         slots,
         notes,
     })
+}
+
+/// Memory that the program itself takes: code, the HDF5 library's caches, threads.
+const PROGRAM: u64 = 48_000_000;
+
+/// Declares what stays in memory for as long as the input is open.
+pub(crate) fn hold_input(ctx: &Context, input: &Input) -> Result<[Reservation; 2]> {
+    Ok([
+        ctx.budget().reserve(PROGRAM, "the program itself")?,
+        ctx.budget().reserve(
+            input.source.resident_bytes(),
+            "row starts and chunk tables of the matrix",
+        )?,
+    ])
 }
 
 /// The first `used` of `width` columns of a row-major matrix; borrowed where that is all of them.

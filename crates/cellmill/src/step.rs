@@ -109,6 +109,7 @@ fn from_counts(
         ctx.emit(Event::Note { text: text.clone() });
     }
     let mut result = ResultFile::create(&input.file, request.target, request.force)?;
+    let _held = crate::run::hold_input(ctx, &input)?;
     let patch = if step == Step::Hvg {
         let counts = read_counts(ctx, &input, params, "totals and moments")?;
         let hvg = counts.highly_variable_genes(params)?;
@@ -173,7 +174,7 @@ fn pca(ctx: &Context, input: &Input, params: &RunParams) -> Result<Patch> {
     );
     Ok(genes
         .pca
-        .patch(input.source.n_cols() as usize, &selected, suffix))
+        .into_patch(input.source.n_cols() as usize, &selected, suffix))
 }
 
 fn selected_genes(input: &Input) -> Result<Vec<u32>> {
@@ -278,7 +279,7 @@ fn neighbors(ctx: &Context, file: &H5ad, request: &Request<'_>) -> Result<Patch>
         use_rep: request.use_rep.map(str::to_owned),
         n_pcs: params.n_pcs,
     };
-    Ok(pp::neighbors::patch(&knn, &graph, &info, ""))
+    Ok(pp::neighbors::patch(pp::neighbors::distances(knn), graph, &info, ""))
 }
 
 /// An entry of a nested `uns` dictionary.

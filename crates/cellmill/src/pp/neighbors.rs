@@ -55,10 +55,10 @@ pub fn neighbors(
 ///
 /// Exact search: f64, in order of distance, as scanpy's brute force leaves them. Approximate
 /// search: f32, in order of column.
-pub fn distances(knn: &KnnGraph) -> SparseMatrix {
+pub fn distances(knn: KnnGraph) -> SparseMatrix {
     let indptr = (0..=knn.n as u64).map(|i| i * knn.k as u64).collect();
     let (indices, data) = if knn.exact {
-        (knn.indices.clone(), ArrayData::F64(knn.distances.clone()))
+        (knn.indices, ArrayData::F64(knn.distances))
     } else {
         let mut indices = Vec::with_capacity(knn.indices.len());
         let mut data = Vec::with_capacity(knn.indices.len());
@@ -87,15 +87,26 @@ pub fn distances(knn: &KnnGraph) -> SparseMatrix {
     }
 }
 
+/// Heap bytes of the two matrices.
+pub fn bytes(distances: &SparseMatrix, graph: &WeightedGraph) -> u64 {
+    let value = if matches!(distances.data, ArrayData::F64(_)) { 8 } else { 4 };
+    distances.indices.len() as u64 * (4 + value) + graph.nnz() * 8 + 16 * graph.n() as u64
+}
+
 /// The slots that scanpy writes: obsp `distances`, `connectivities` (f32), uns `neighbors`.
 /// `suffix` is appended to each key.
-pub fn patch(knn: &KnnGraph, graph: &WeightedGraph, info: &NeighborsInfo, suffix: &str) -> Patch {
+pub fn patch(
+    distances: SparseMatrix,
+    graph: WeightedGraph,
+    info: &NeighborsInfo,
+    suffix: &str,
+) -> Patch {
     let connectivities = SparseMatrix {
         shape: [graph.n() as u64; 2],
         csr: true,
-        indptr: graph.indptr.clone(),
-        indices: graph.indices.clone(),
-        data: ArrayData::F32(graph.weights.clone()),
+        indptr: graph.indptr,
+        indices: graph.indices,
+        data: ArrayData::F32(graph.weights),
     };
     let distances_key = format!("{}{suffix}", keys::DISTANCES);
     let connectivities_key = format!("{}{suffix}", keys::CONNECTIVITIES);
@@ -117,7 +128,7 @@ pub fn patch(knn: &KnnGraph, graph: &WeightedGraph, info: &NeighborsInfo, suffix
         ("params", dict(params)),
     ]);
     Patch::new()
-        .elem(Slot::Obsp(distances_key), Elem::Sparse(distances(knn)))
+        .elem(Slot::Obsp(distances_key), Elem::Sparse(distances))
         .elem(Slot::Obsp(connectivities_key), Elem::Sparse(connectivities))
         .elem(Slot::Uns(format!("{}{suffix}", keys::NEIGHBORS)), uns)
 }
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn exact_distances_stay_f64_in_order_of_distance() {
-        let found = distances(&knn(true));
+        let found = distances(knn(true));
         assert_eq!(found.indices, [2, 1, 0, 2, 0, 1]);
         assert_eq!(
             found.data,
@@ -149,7 +160,7 @@ mod tests {
 
     #[test]
     fn approximate_distances_are_f32_in_order_of_column() {
-        let found = distances(&knn(false));
+        let found = distances(knn(false));
         assert_eq!(found.indices, [1, 2, 0, 2, 0, 1]);
         assert_eq!(
             found.data,

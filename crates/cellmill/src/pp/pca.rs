@@ -51,7 +51,7 @@ pub fn n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> Result<usize> 
 impl Pca {
     /// The slots that scanpy writes: obsm `X_pca` (f32), varm `PCs` (f64, n_vars x n_comps, rows of
     /// genes outside `selected` are 0), uns `pca`. `suffix` is appended to each key.
-    pub fn patch(&self, n_vars: usize, selected: &[u32], suffix: &str) -> Patch {
+    pub fn into_patch(self, n_vars: usize, selected: &[u32], suffix: &str) -> Patch {
         let n = self.n_comps;
         let mut loadings = vec![0.0; n_vars * n];
         for (row, &gene) in self.loadings.chunks_exact(n).zip(selected) {
@@ -67,7 +67,7 @@ impl Pca {
         Patch::new()
             .elem(
                 Slot::Obsm(format!("{}{suffix}", keys::X_PCA)),
-                matrix(n_cells, n, ArrayData::F32(self.scores.clone())),
+                matrix(n_cells, n, ArrayData::F32(self.scores)),
             )
             .elem(
                 Slot::Varm(format!("{}{suffix}", keys::PCS)),
@@ -111,7 +111,7 @@ mod tests {
             variance: vec![2.0],
             variance_ratio: vec![1.0],
         };
-        let patch = pca.patch(4, &[1, 3], "");
+        let patch = pca.into_patch(4, &[1, 3], "");
         let (slot, value) = &patch.entries()[1];
         assert_eq!(*slot, Slot::Varm("PCs".to_owned()));
         assert_eq!(

@@ -10,14 +10,15 @@ use cellmill_engine::linalg::{pca, project};
 use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::Gram;
 use cellmill_engine::run::run_stage;
-use cellmill_engine::{Context, Source, sink};
+use cellmill_engine::{Context, Reservation, Source, sink};
 use cellmill_io::{CsrSink, CsrSinkOptions};
 
 /// What the second read leads to.
-#[derive(Debug)]
 pub struct GenesRead {
     /// The principal components of the selected genes.
     pub pca: Pca,
+    /// The memory of the scores, declared.
+    pub held: Reservation,
 }
 
 /// Reads the matrix once: normalises to `target_sum`, takes logarithms, keeps the `selected` genes,
@@ -91,6 +92,7 @@ pub fn read_genes(
             variance: components.variance,
             variance_ratio: components.variance_ratio,
         },
+        held: scores.held,
     })
 }
 
