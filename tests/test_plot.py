@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command import ok, refused
+from command import cellmill, ok, refused
 
 KEY = "Leukocytes [G over L], or not"
 
@@ -138,12 +138,18 @@ def test_run_draws_too(tmp_path):
     [
         (["--color", "nobody"], "nobody"),
         (["--color", "leiden", "--basis", "tsne"], "tsne"),
-        (["--color", "leiden", "--format", "gif"], "gif"),
     ],
 )
 def test_refusals(options, word, file, tmp_path):
     refused("plot", file, *options, "-o", tmp_path / "figs", names=[word])
     assert not (tmp_path / "figs").exists() or not list((tmp_path / "figs").iterdir())
+
+
+def test_formats_that_are_not_written(file, tmp_path):
+    done = cellmill("plot", file, "--color", "leiden", "--format", "gif", "-o", tmp_path / "figs")
+    assert done.code == 2
+    assert "gif" in done.err
+    assert not (tmp_path / "figs").exists()
 
 
 def test_png_is_well_formed(file, tmp_path):

@@ -20,8 +20,8 @@ REFUSED = {
     "fixtures/anndata_archives/archives/v0.11.4/adata.h5ad": ["X"],
     "reference_outputs/scanpy_pbmc3k/pbmc3k_scanpy_processed.h5ad": ["counts"],
     "formats_pbmc3k/pbmc3k_200_f64_layers_raw_gzip.h5ad": ["raw/X", "layers/counts", "--matrix"],
-    "formats_pbmc3k/pbmc3k_10x_v2_filtered_gene_bc_matrices_h5.h5": [("h5ad", "AnnData", "obs")],
-    "formats_pbmc3k/pbmc3k_10x_v3_filtered_feature_bc_matrix.h5": [("h5ad", "AnnData", "obs")],
+    "formats_pbmc3k/pbmc3k_10x_v2_filtered_gene_bc_matrices_h5.h5": [("AnnData", "no matrix")],
+    "formats_pbmc3k/pbmc3k_10x_v3_filtered_feature_bc_matrix.h5": [("AnnData", "no matrix")],
     "fixtures/bpcells_mini/mini_mat_int_64_neg.anndata-v0.12.6.h5ad": ["X"],
 }
 ANY = [
@@ -44,7 +44,7 @@ def test_info(name):
     if done.code:
         message(done)
     else:
-        assert len(done.out.splitlines()) > 3
+        assert "cells x" in done.out
 
 
 @pytest.mark.parametrize("name", RUNS)
