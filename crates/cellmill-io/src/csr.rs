@@ -13,7 +13,7 @@ mod spec;
 mod stream;
 mod values;
 
-pub(crate) use array::RawArray;
+pub(crate) use array::{RawArray, unknown_filter};
 pub use spec::SourceSpec;
 
 use crate::error::{Error, Result};

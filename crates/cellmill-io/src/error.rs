@@ -90,7 +90,7 @@ pub enum Error {
         what: String,
     },
     /// The target of a write is there already.
-    #[error("{}: the file exists already; allow overwriting or choose another name", path.display())]
+    #[error("{}: the file exists already; --force replaces it, or choose another name", path.display())]
     Exists {
         /// The target.
         path: PathBuf,

@@ -209,10 +209,6 @@ impl Opened {
             what: what.into(),
         }
     }
-
-    pub(crate) fn hdf5_id(&self) -> hdf5_metno_sys::h5i::hid_t {
-        self.hdf5.id()
-    }
 }
 
 fn has_signature(file: &std::fs::File, size: u64) -> bool {

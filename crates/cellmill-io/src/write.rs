@@ -1,5 +1,6 @@
 //! Writing h5ad files: beside the target, renamed at the end.
 
+mod copy;
 mod csr_sink;
 mod elements;
 mod temporary;
@@ -132,9 +133,11 @@ impl H5adWriter {
         elements::write(self, address, element)
     }
 
-    /// Copies an element of another file as it is stored: chunks are not inflated, and what this
-    /// version does not understand is copied too. Attributes that old anndata did not write are
-    /// added.
+    /// Copies an element of another file. Stored chunks are copied without inflating them where
+    /// their filters are gzip, shuffle, lzf, fletcher32 or unknown; values that have other filters
+    /// are written anew with gzip. What this version does not understand is copied too, except
+    /// references to objects, which mean nothing in another file. Dataframes of anndata 0.7 are
+    /// written in their present form, and attributes that old anndata did not write are added.
     ///
     /// # Errors
     /// Where there is no such element, it is damaged, or the disk is full.
@@ -143,11 +146,7 @@ impl H5adWriter {
         let opened = source.opened();
         let from = opened.resolve(from)?;
         self.make_room(to)?;
-        let id = self.id();
-        create::copy(opened.hdf5_id(), &from, id, to).map_err(|fault| match fault.errno() {
-            Some(28 | 122) => self.output.fault(to, fault),
-            _ => opened.fault(&from, fault),
-        })?;
+        copy::copy(self, opened, &from, to)?;
         self.complete_encoding(to)
     }
 

@@ -265,7 +265,7 @@ fn e_in_chunk(error: Error, first: u64) -> Error {
     }
 }
 
-fn unknown_filter(file: &Opened, address: &str, filter: &Filter) -> Error {
+pub(crate) fn unknown_filter(file: &Opened, address: &str, filter: &Filter) -> Error {
     Error::Unsupported {
         path: file.path.clone(),
         element: address.into(),

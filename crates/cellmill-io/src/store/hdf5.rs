@@ -11,6 +11,7 @@ pub(crate) mod dtype;
 pub(crate) mod file;
 pub(crate) mod handle;
 pub(crate) mod object;
+pub(crate) mod transfer;
 pub(crate) mod values;
 
 pub(crate) use chunks::{Filter, Layout, Storage};

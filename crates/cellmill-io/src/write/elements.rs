@@ -49,11 +49,7 @@ pub(super) fn write(to: &H5adWriter, address: &str, element: &Elem) -> Result<()
             let source = H5ad::open(file)?;
             let opened = source.opened();
             let from = opened.resolve(from)?;
-            done(
-                to,
-                address,
-                create::copy(opened.hdf5_id(), &from, to.id(), address),
-            )
+            super::copy::copy(to, opened, &from, address)
         }
     }
 }

@@ -5,6 +5,7 @@
     reason = "a list of ranges of blocks, here of one"
 )]
 
+mod copy;
 mod damage;
 mod elements;
 mod make;

@@ -2,7 +2,7 @@
 
 use crate::make::{Counts, Layout, file, read};
 use cellmill_engine::{Block, Source, Values};
-use cellmill_io::{CsrSource, Error, H5ad, ReadPath};
+use cellmill_io::{CsrSource, Error, H5ad, H5adWriter, ReadPath};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -326,4 +326,16 @@ fn a_filter_that_nobody_has_is_named() {
         h5ad.matrix_info("X").unwrap().path,
         ReadPath::Unsupported(_)
     ));
+    // Its chunks travel all the same: somebody else may have the filter.
+    let target = folder.path().join("b.h5ad");
+    let mut writer = H5adWriter::create(&target, false).unwrap();
+    writer.copy_from(&h5ad, "X", "X").unwrap();
+    writer.commit().unwrap();
+    let copy = H5ad::open(&target).unwrap();
+    let (old, new) = (
+        h5ad.matrix_info("X").unwrap(),
+        copy.matrix_info("X").unwrap(),
+    );
+    assert_eq!(old.filters, new.filters);
+    assert_eq!(old.compressed_bytes, new.compressed_bytes);
 }

@@ -46,7 +46,7 @@ fn space(dims: Option<&[u64]>, growing: bool) -> Outcome<Handle> {
     })
 }
 
-fn untimed(class: hid_t) -> Outcome<Handle> {
+pub(super) fn untimed(class: hid_t) -> Outcome<Handle> {
     // SAFETY: the list is ours. Call it under the lock.
     unsafe {
         let list = Handle::take(h5p::H5Pcreate(class))?;
@@ -83,24 +83,6 @@ pub(crate) fn remove(at: hid_t, path: &str) -> Outcome<()> {
             check(h5l::H5Ldelete(at, path.as_ptr(), h5p::H5P_DEFAULT))?;
         }
         Ok(())
-    })
-}
-
-/// Copies an object with everything in it, as it is stored.
-pub(crate) fn copy(from: hid_t, source: &str, to: hid_t, target: &str) -> Outcome<()> {
-    let (source, target) = (name(source)?, name(target)?);
-    // SAFETY: names are valid during the call.
-    locked(|| {
-        check(unsafe {
-            h5o::H5Ocopy(
-                from,
-                source.as_ptr(),
-                to,
-                target.as_ptr(),
-                h5p::H5P_DEFAULT,
-                h5p::H5P_DEFAULT,
-            )
-        })
     })
 }
 

@@ -122,6 +122,62 @@ impl Object {
         Ok(names)
     }
 
+    /// Whether the link `label` of this group is a soft or external link without an object.
+    pub(crate) fn leads_nowhere(&self, label: &str) -> Outcome<bool> {
+        let label = name(label)?;
+        let mut info = MaybeUninit::<h5l::H5L_info2_t>::zeroed();
+        // SAFETY: the group is open, the name is NUL-terminated; the library fills the structure
+        // when it succeeds, and all-zero bytes are valid for it.
+        locked(|| unsafe {
+            check(h5l::H5Lget_info2(
+                self.id(),
+                label.as_ptr(),
+                info.as_mut_ptr(),
+                h5p::H5P_DEFAULT,
+            ))?;
+            if info.assume_init().type_ == h5l::H5L_type_t::H5L_TYPE_HARD {
+                return Ok(false);
+            }
+            // An external link to a file that is not there is an error of the library.
+            let there = h5o::H5Oexists_by_name(self.id(), label.as_ptr(), h5p::H5P_DEFAULT);
+            Ok(there <= 0)
+        })
+    }
+
+    /// The names of the attributes, in byte order.
+    pub(crate) fn attribute_names(&self) -> Outcome<Vec<String>> {
+        unsafe extern "C" fn collect(
+            _object: hid_t,
+            label: *const c_char,
+            _info: *const h5a::H5A_info_t,
+            data: *mut c_void,
+        ) -> herr_t {
+            // SAFETY: `data` is the vector below, alive during the iteration; the library's name
+            // is NUL-terminated.
+            unsafe {
+                (*data.cast::<Vec<String>>())
+                    .push(CStr::from_ptr(label).to_string_lossy().into_owned());
+            }
+            0
+        }
+        let mut names: Vec<String> = Vec::new();
+        locked(|| {
+            // SAFETY: the callback matches the library's signature and does not unwind.
+            check(unsafe {
+                h5a::H5Aiterate2(
+                    self.id(),
+                    H5_index_t::H5_INDEX_NAME,
+                    H5_iter_order_t::H5_ITER_INC,
+                    std::ptr::null_mut(),
+                    Some(collect),
+                    (&raw mut names).cast(),
+                )
+            })
+        })?;
+        names.sort();
+        Ok(names)
+    }
+
     /// An attribute as text; `None` where it is absent or not a string.
     pub(crate) fn text(&self, label: &str) -> Outcome<Option<String>> {
         let Some(place) = self.attribute(label)? else {

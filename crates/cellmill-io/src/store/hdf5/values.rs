@@ -109,7 +109,7 @@ impl Place {
     }
 
     /// The number of values, refused where the file could not hold them.
-    fn plausible(&self, size: usize) -> Outcome<usize> {
+    pub(crate) fn plausible(&self, size: usize) -> Outcome<usize> {
         let extent = self.extent()?;
         let bytes = extent.len().and_then(|n| n.checked_mul(size as u64));
         let stored = self.stored_bytes();
