@@ -1,6 +1,8 @@
 //! The result file: what the input had, what the run found, and nothing that went stale.
 
-use crate::input::{Input, select_rows};
+mod counts;
+
+use crate::input::select_rows;
 use crate::params::WriteX;
 use crate::slot::{Patch, Slot, Value};
 use crate::{Error, Result, keys};
@@ -84,46 +86,6 @@ impl<'a> ResultFile<'a> {
     /// The writer, for X and layers.
     pub fn writer(&mut self) -> &mut H5adWriter {
         &mut self.writer
-    }
-
-    /// Copies the counts to `layers/counts`, compressed chunks as they are, and the author's other
-    /// layers where they have the same genes.
-    ///
-    /// # Errors
-    /// When the input cannot be read or the result cannot be written.
-    pub fn copy_counts(&mut self, input: &Input) -> Result<()> {
-        let counts = format!("layers/{}", keys::COUNTS);
-        self.writer.copy_from(&input.file, &input.matrix, &counts)?;
-        if !input.file.exists("layers") {
-            return Ok(());
-        }
-        for key in input.file.keys("layers")? {
-            let address = format!("layers/{key}");
-            if address == input.matrix {
-                continue;
-            }
-            if address == counts {
-                self.notes.push(format!(
-                    "{counts} of the input gave way to {}",
-                    input.matrix
-                ));
-            } else if input.is_raw() {
-                self.notes.push(format!(
-                    "dropped {address}: its genes are not those of raw/X"
-                ));
-            } else {
-                self.writer.copy_from(&input.file, &address, &address)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies the counts to X, compressed chunks as they are.
-    ///
-    /// # Errors
-    /// When the input cannot be read or the result cannot be written.
-    pub fn copy_x(&mut self, input: &Input) -> Result<()> {
-        Ok(self.writer.copy_from(&input.file, &input.matrix, "X")?)
     }
 
     /// Writes everything else and puts the file in its place. Returns what the user should know:

@@ -28,7 +28,7 @@ pub struct Summary {
     /// Principal components.
     pub n_comps: usize,
     /// For each column of clusters: its name, the number of clusters, their modularity.
-    pub clusters: Vec<(String, usize, f64)>,
+    pub clusters: Vec<tl::leiden::Clusters>,
     /// Where the new slots are: slot names.
     pub slots: Vec<String>,
     /// What the user should know.
@@ -127,24 +127,9 @@ pub fn run(
         "the neighbour graph",
     )?;
 
-    let leiden_suffix = existing(&format!("obs/{}", keys::LEIDEN));
-    let names = tl::leiden::keys(
-        &format!("{}{leiden_suffix}", keys::LEIDEN),
-        &params.resolutions,
-    );
-    let mut clusters = Vec::new();
-    for (name, &resolution) in names.iter().zip(&params.resolutions) {
-        let found = tl::leiden::leiden(ctx, &graph, resolution, params)?;
-        clusters.push((name.clone(), found.n_communities as usize, found.modularity));
-        patch.extend(tl::leiden::patch(
-            name,
-            &found.labels,
-            found.modularity,
-            resolution,
-            params.seed,
-            params.n_iterations,
-        ));
-    }
+    let taken = |name: &str| !existing(&format!("obs/{name}")).is_empty();
+    let (columns, clusters) = tl::leiden::columns(ctx, &graph, params, taken)?;
+    patch.extend(columns);
 
     let umap_suffix = existing(&format!("obsm/{}", keys::X_UMAP));
     let (coordinates, curve) = tl::umap::umap(ctx, &graph, Some((&pca.scores, n_comps)), params)?;

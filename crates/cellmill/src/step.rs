@@ -279,7 +279,12 @@ fn neighbors(ctx: &Context, file: &H5ad, request: &Request<'_>) -> Result<Patch>
         use_rep: request.use_rep.map(str::to_owned),
         n_pcs: params.n_pcs,
     };
-    Ok(pp::neighbors::patch(pp::neighbors::distances(knn), graph, &info, ""))
+    Ok(pp::neighbors::patch(
+        pp::neighbors::distances(knn),
+        graph,
+        &info,
+        "",
+    ))
 }
 
 /// An entry of a nested `uns` dictionary.
@@ -331,21 +336,8 @@ fn connectivities(file: &H5ad) -> Result<WeightedGraph> {
 }
 
 fn leiden(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -> Result<Patch> {
-    let suffix = suffix(file, &format!("obs/{}", keys::LEIDEN), params.overwrite);
-    let names = tl::leiden::keys(&format!("{}{suffix}", keys::LEIDEN), &params.resolutions);
-    let mut patch = Patch::new();
-    for (name, &resolution) in names.iter().zip(&params.resolutions) {
-        let found = tl::leiden::leiden(ctx, graph, resolution, params)?;
-        patch.extend(tl::leiden::patch(
-            name,
-            &found.labels,
-            found.modularity,
-            resolution,
-            params.seed,
-            params.n_iterations,
-        ));
-    }
-    Ok(patch)
+    let taken = |name: &str| !suffix(file, &format!("obs/{name}"), params.overwrite).is_empty();
+    Ok(tl::leiden::columns(ctx, graph, params, taken)?.0)
 }
 
 fn umap(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -> Result<Patch> {

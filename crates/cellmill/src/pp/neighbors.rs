@@ -89,7 +89,11 @@ pub fn distances(knn: KnnGraph) -> SparseMatrix {
 
 /// Heap bytes of the two matrices.
 pub fn bytes(distances: &SparseMatrix, graph: &WeightedGraph) -> u64 {
-    let value = if matches!(distances.data, ArrayData::F64(_)) { 8 } else { 4 };
+    let value = if matches!(distances.data, ArrayData::F64(_)) {
+        8
+    } else {
+        4
+    };
     distances.indices.len() as u64 * (4 + value) + graph.nnz() * 8 + 16 * graph.n() as u64
 }
 

@@ -9,7 +9,7 @@ use cellmill_engine::reduce::{
     CellTotals, CountCheck, CountReport, GeneMoments, Moments, Totals, Via,
 };
 use cellmill_engine::run::run_stage;
-use cellmill_engine::{Context, Source};
+use cellmill_engine::{Context, Event, Source};
 
 /// What the first read found.
 #[derive(Debug)]
@@ -44,6 +44,18 @@ pub fn read_counts(
     );
     let (totals, report, moments) = run_stage(ctx, stage, source, &[], &reduce, &())?;
     refuse_what_is_not_counts(input, &report, params.fractional)?;
+    let repairs = input.source.repairs();
+    if repairs.duplicates_summed > 0 {
+        ctx.emit(Event::Warning {
+            text: format!(
+                "{}: {} entries of {} stand at a place that another has too; they were added, as \
+                 scipy does",
+                input.file.path().display(),
+                repairs.duplicates_summed,
+                input.matrix
+            ),
+        });
+    }
     if report.n_entries == report.n_zeros {
         return Err(Error::Data(format!(
             "{}: {} holds only zeros; nothing is left without empty cells and genes",

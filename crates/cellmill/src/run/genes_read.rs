@@ -57,7 +57,7 @@ pub fn read_genes(
     let write_x = result.as_ref().map_or(WriteX::None, |_| params.write_x);
     match (write_x, result) {
         (WriteX::Lognorm, Some(result)) => {
-            result.copy_counts(input)?;
+            result.copy_counts(ctx, input)?;
             let x = x_sink(result, source, source.n_cols())?;
             let cut = Pipeline::new(
                 std::slice::from_ref(&select),
@@ -69,13 +69,14 @@ pub fn read_genes(
             sinks.0.finish()?;
         }
         (WriteX::Hvg, Some(result)) => {
+            result.leave_layers(input)?;
             let x = x_sink(result, source, k)?;
             let sinks = (x, &kept);
             run_stage(ctx, stage, source, &with(&normalise, select), &(), &sinks)?;
             sinks.0.finish()?;
         }
         (WriteX::Counts, Some(result)) => {
-            result.copy_x(input)?;
+            result.copy_x(ctx, input)?;
             run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?;
         }
         _ => run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?,

@@ -1,7 +1,9 @@
 //! Clusters (`sc.tl.leiden`): from labels to slots.
 
 use crate::Result;
+use crate::keys::LEIDEN;
 use crate::params::RunParams;
+use crate::result::SUFFIX;
 use crate::slot::{Patch, Slot, dict, float, integer};
 use cellmill_engine::Context;
 use cellmill_graph::WeightedGraph;
@@ -59,8 +61,41 @@ pub fn patch(
     )
 }
 
+/// A column of clusters: its name, the number of clusters, their modularity.
+pub type Clusters = (String, usize, f64);
+
+/// Clusters the graph at each of the resolutions, into columns that `taken` does not know.
+///
+/// # Errors
+/// As [`leiden`].
+pub fn columns(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    params: &RunParams,
+    taken: impl Fn(&str) -> bool,
+) -> Result<(Patch, Vec<Clusters>)> {
+    let mut names = keys(LEIDEN, &params.resolutions);
+    if names.iter().any(|name| taken(name)) {
+        names = keys(&format!("{LEIDEN}{SUFFIX}"), &params.resolutions);
+    }
+    let (mut all, mut found) = (Patch::new(), Vec::new());
+    for (name, &resolution) in names.iter().zip(&params.resolutions) {
+        let clusters = leiden(ctx, graph, resolution, params)?;
+        found.push((name.clone(), clusters.n_communities, clusters.modularity));
+        all.extend(patch(
+            name,
+            &clusters.labels,
+            clusters.modularity,
+            resolution,
+            params.seed,
+            params.n_iterations,
+        ));
+    }
+    Ok((all, found))
+}
+
 /// The obs columns of several resolutions: one is `leiden`, several are `leiden_0.5`, ….
-pub fn keys(key: &str, resolutions: &[f64]) -> Vec<String> {
+fn keys(key: &str, resolutions: &[f64]) -> Vec<String> {
     match resolutions {
         [_] => vec![key.to_owned()],
         many => many.iter().map(|r| format!("{key}_{r}")).collect(),

@@ -1,0 +1,123 @@
+//! The matrices of a whole run's result: the counts, and the author's other layers.
+
+use super::ResultFile;
+use crate::input::Input;
+use crate::{Result, keys};
+use cellmill_engine::{Context, Event, Source, run_stage};
+use cellmill_io::{CsrSinkOptions, SinkDtype};
+
+impl ResultFile<'_> {
+    /// Copies the counts to `layers/counts`, and the author's other layers where they have the same
+    /// genes.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the result cannot be written.
+    pub fn copy_counts(&mut self, ctx: &Context, input: &Input) -> Result<()> {
+        let counts = format!("layers/{}", keys::COUNTS);
+        self.copy_matrix(ctx, input, &counts)?;
+        self.copy_layers(input, &counts)
+    }
+
+    /// Copies the counts to X, and the author's layers where they have the same genes.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the result cannot be written.
+    pub fn copy_x(&mut self, ctx: &Context, input: &Input) -> Result<()> {
+        self.copy_matrix(ctx, input, "X")?;
+        self.copy_layers(input, "X")
+    }
+
+    /// Notes that the author's layers are left out of a result that does not hold them.
+    ///
+    /// # Errors
+    /// When the input cannot be read.
+    pub fn leave_layers(&mut self, input: &Input) -> Result<()> {
+        let others = other_layers(input)?;
+        if !others.is_empty() {
+            self.notes.push(format!("left out {}", others.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// Copies the count matrix, compressed chunks as they are. Where its indices are of a type that
+    /// scipy does not take, it is read once more and written anew.
+    fn copy_matrix(&mut self, ctx: &Context, input: &Input, to: &str) -> Result<()> {
+        let info = input.file.matrix_info(&input.matrix)?;
+        let fits = ["int32", "int64"].contains(&info.indices_dtype.as_str())
+            && info.indices_dtype == info.indptr_dtype;
+        if fits {
+            return Ok(self.writer.copy_from(&input.file, &input.matrix, to)?);
+        }
+        ctx.emit(Event::Note {
+            text: format!(
+                "{to} is written anew, which takes one more read: {} has {} indices and {} row \
+                 starts, and scipy wants both int32 or both int64",
+                input.matrix, info.indices_dtype, info.indptr_dtype
+            ),
+        });
+        let source = &input.source;
+        let at_most = source.nnz().unwrap_or(u64::MAX);
+        let options = CsrSinkOptions {
+            dtype: dtype(&info.data_dtype),
+            ..CsrSinkOptions::new(source.shape(), at_most)
+        };
+        let sink = self.writer.csr_sink(to, options)?;
+        run_stage(ctx, "rewriting the counts", source, &[], &(), &sink)?;
+        Ok(sink.finish()?)
+    }
+
+    fn copy_layers(&mut self, input: &Input, counts: &str) -> Result<()> {
+        for address in other_layers(input)? {
+            if address == counts {
+                self.notes.push(format!(
+                    "{address} of the input gave way to {}",
+                    input.matrix
+                ));
+            } else if input.is_raw() {
+                self.notes.push(format!(
+                    "dropped {address}: its genes are not those of raw/X"
+                ));
+            } else {
+                self.writer.copy_from(&input.file, &address, &address)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The layers that are not the count matrix.
+fn other_layers(input: &Input) -> Result<Vec<String>> {
+    if !input.file.exists("layers") {
+        return Ok(Vec::new());
+    }
+    let keys = input.file.keys("layers")?;
+    Ok(keys
+        .into_iter()
+        .map(|key| format!("layers/{key}"))
+        .filter(|a| *a != input.matrix)
+        .collect())
+}
+
+/// The type that holds every value of a file's type.
+fn dtype(name: &str) -> SinkDtype {
+    match name {
+        "bool" | "int8" | "uint8" | "int16" | "uint16" | "int32" => SinkDtype::I32,
+        "uint32" | "int64" | "uint64" => SinkDtype::I64,
+        "float64" => SinkDtype::F64,
+        _ => SinkDtype::F32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_narrowed() {
+        assert_eq!(dtype("uint16"), SinkDtype::I32);
+        assert_eq!(dtype("uint32"), SinkDtype::I64);
+        assert_eq!(dtype("float64"), SinkDtype::F64);
+        assert_eq!(dtype("float32"), SinkDtype::F32);
+        assert_eq!(dtype("float16"), SinkDtype::F32);
+    }
+}
