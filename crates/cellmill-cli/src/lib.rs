@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod interrupt;
 mod machine;
+mod output;
 mod progress;
 
 use clap::Parser;

@@ -93,6 +93,7 @@ impl Input {
         let source = csr_source(&file, &matrix, block_rows)?;
         refuse_empty(&file, &matrix, &source)?;
         let var = genes::of_matrix(&file, &matrix, &mut notes)?;
+        refuse_other_shape(&file, &matrix, &source, var.index.len() as u64)?;
         Ok(Self {
             file,
             matrix,
@@ -118,6 +119,21 @@ pub fn csr_source(file: &H5ad, matrix: &str, block_rows: Option<u64>) -> Result<
         Some(rows) => source.with_grid_rows(rows),
         None => source,
     })
+}
+
+/// The matrix must have a row for each cell of obs and a column for each gene.
+fn refuse_other_shape(file: &H5ad, matrix: &str, source: &CsrSource, n_vars: u64) -> Result<()> {
+    let n_obs = file.shape_of("obs")?.first().copied().unwrap_or(0);
+    let [rows, columns] = source.shape();
+    if (rows, columns) == (n_obs, n_vars) {
+        return Ok(());
+    }
+    let var = if matrix == "raw/X" { "raw/var" } else { "var" };
+    Err(Error::Data(format!(
+        "{}: {matrix} is {rows} x {columns}, while obs has {n_obs} cells and {var} has {n_vars} genes; \
+         the file contradicts itself, write it again",
+        file.path().display()
+    )))
 }
 
 fn refuse_empty(file: &H5ad, matrix: &str, source: &CsrSource) -> Result<()> {

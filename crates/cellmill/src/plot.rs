@@ -4,6 +4,7 @@
 mod gene;
 
 use crate::draw::{self, Colormap, Colour, HvgPlot, Legend, PcaVariance, Picture, Rgb, Scatter};
+use crate::params::{RunParams, WriteX};
 use crate::{Error, Result, keys};
 use cellmill_engine::{Context, Event};
 use cellmill_io::{ArrayData, Column, DataFrame, Elem, H5ad};
@@ -90,6 +91,45 @@ pub fn embedding(
         written.extend(write(ctx, &picture, folder, &name, formats)?);
     }
     Ok(written)
+}
+
+/// Refuses colours that a run's result will not have, before the run: columns of obs, columns that
+/// the run adds, and genes are known.
+///
+/// # Errors
+/// [`Error::Data`] naming the first colour that is none of these.
+pub fn check_colors(file: &Path, params: &RunParams, colors: &[String]) -> Result<()> {
+    if colors.is_empty() {
+        return Ok(());
+    }
+    let file = H5ad::open(file)?;
+    let mut known = file.dataframe_columns("obs")?;
+    let base = [keys::LEIDEN.to_owned(), format!("{}{}", keys::LEIDEN, crate::result::SUFFIX)];
+    known.extend(base.iter().flat_map(|key| crate::tl::leiden::keys(key, &params.resolutions)));
+    let raw = params.matrix.as_deref() == Some("raw/X") || !file.exists("X");
+    let frame = if raw && file.exists("raw/var") { "raw/var" } else { "var" };
+    for key in colors {
+        if known.contains(key) {
+            continue;
+        }
+        let there = |frame: &str| -> Result<bool> {
+            Ok(file.exists(frame) && gene::find(&file.read_dataframe(frame, None)?, key)?.is_some())
+        };
+        if there(frame)? || there("raw/var")? {
+            if params.write_x == WriteX::None {
+                return Err(Error::Parameter(format!(
+                    "--color {key} is a gene, and with --write-x none the result holds no values of genes"
+                )));
+            }
+            continue;
+        }
+        return Err(Error::Data(format!(
+            "{}: --color {key:?} is neither a column of obs ({}) nor a gene of {frame}",
+            file.path().display(),
+            known.join(", ")
+        )));
+    }
+    Ok(())
 }
 
 /// Draws the share of each principal component in the variance.

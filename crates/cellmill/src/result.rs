@@ -205,7 +205,7 @@ impl<'a> ResultFile<'a> {
                     dropped.push(slot);
                     continue;
                 }
-                self.writer.copy_from(self.file, &slot, &slot)?;
+                self.copy_slot(group, &slot)?;
             }
         }
         if !dropped.is_empty() {
@@ -216,6 +216,34 @@ impl<'a> ResultFile<'a> {
         }
         Ok(())
     }
+
+    /// Copies an entry as it is stored, without the nulls in uns that old anndata cannot read.
+    fn copy_slot(&mut self, group: &str, slot: &str) -> Result<()> {
+        if group == "uns" {
+            let mut elem = self.file.read(slot)?;
+            if matches!(elem, Elem::Null) {
+                return Ok(());
+            }
+            if drop_nulls(&mut elem) {
+                return Ok(self.writer.write(slot, &elem)?);
+            }
+        }
+        Ok(self.writer.copy_from(self.file, slot, slot)?)
+    }
+}
+
+/// Drops the None-valued entries of nested dictionaries; whether there were any.
+fn drop_nulls(elem: &mut Elem) -> bool {
+    let Elem::Dict(entries) = elem else {
+        return false;
+    };
+    let before = entries.len();
+    entries.retain(|(_, e)| !matches!(e, Elem::Null));
+    let mut found = entries.len() < before;
+    for (_, e) in entries {
+        found |= drop_nulls(e);
+    }
+    found
 }
 
 /// Puts a column into a frame, in place of one of that name.
@@ -292,5 +320,38 @@ pub fn without_x(write_x: WriteX) -> Option<&'static str> {
         WriteX::None => Some(
             "the result holds no X: genes cannot be drawn and tests for marker genes cannot run on it",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::{dict, text};
+
+    #[test]
+    fn nulls_go_from_nested_dictionaries() {
+        let inner = dict(vec![("layer", Elem::Null), ("method", text("t-test"))]);
+        let mut elem = dict(vec![("params", inner)]);
+        assert!(drop_nulls(&mut elem));
+        assert_eq!(elem, dict(vec![("params", dict(vec![("method", text("t-test"))]))]));
+        assert!(!drop_nulls(&mut elem));
+    }
+
+    #[test]
+    fn a_result_of_selected_genes_has_their_rows_only() {
+        let loadings = crate::slot::matrix(3, 2, ArrayData::F64(vec![1., 2., 3., 4., 5., 6.]));
+        let patch = Patch::new()
+            .var("means", Column::Plain(ArrayData::F64(vec![0.1, 0.2, 0.3])))
+            .elem(Slot::Varm("PCs".into()), loadings);
+        let cut = cut_genes(patch, &[0, 2]).unwrap();
+        assert_eq!(
+            cut.entries()[0].1,
+            Value::Column(Column::Plain(ArrayData::F64(vec![0.1, 0.3])))
+        );
+        let Value::Elem(Elem::Array(array)) = &cut.entries()[1].1 else {
+            panic!("an array")
+        };
+        assert_eq!(array.shape, [2, 2]);
+        assert_eq!(array.data, ArrayData::F64(vec![1., 2., 5., 6.]));
     }
 }

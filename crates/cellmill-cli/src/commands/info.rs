@@ -1,6 +1,7 @@
 //! `cellmill info`: what a file holds, and which matrices look like raw counts.
 
 use crate::args::InfoArgs;
+use crate::output::say;
 use anyhow::Result;
 use cellmill::counts::Kind;
 use cellmill::input::{Candidate, candidates};
@@ -44,37 +45,37 @@ pub fn info(args: &InfoArgs) -> Result<()> {
             "matrices": candidates,
             "elements": elements,
         });
-        println!("{}", serde_json::to_string_pretty(&value)?);
+        say!("{}", serde_json::to_string_pretty(&value)?)?;
         return Ok(());
     }
-    println!(
+    say!(
         "{}: {} cells x {} genes, {}",
         file.path().display(),
         n_obs,
         n_vars,
         human_bytes(file.identity().size)
-    );
+    )?;
     for candidate in &candidates {
-        describe(candidate);
+        describe(candidate)?;
     }
     for (group, keys) in groups {
         if !keys.is_empty() {
-            println!("{group}: {}", keys.join(", "));
+            say!("{group}: {}", keys.join(", "))?;
         }
     }
     Ok(())
 }
 
-fn describe(candidate: &Candidate) {
+fn describe(candidate: &Candidate) -> Result<()> {
     let info = &candidate.info;
     let [rows, columns] = info.shape;
-    println!("\n{}: {rows} x {columns}, {}", info.address, info.encoding);
+    say!("\n{}: {rows} x {columns}, {}", info.address, info.encoding)?;
     if let Some(nnz) = info.nnz {
         let share = 100.0 * nnz as f64 / (rows as f64 * columns as f64).max(1.0);
-        println!(
+        say!(
             "  {nnz} entries, {share:.2} % of the matrix, {:.0} a cell",
             nnz as f64 / (rows as f64).max(1.0)
-        );
+        )?;
     }
     let filters = if info.filters.is_empty() {
         "none".to_owned()
@@ -84,13 +85,13 @@ fn describe(candidate: &Candidate) {
     let chunks = info
         .chunk_entries
         .map_or("contiguous".to_owned(), |n| format!("chunks of {n}"));
-    println!(
+    say!(
         "  data {}, indices {}, indptr {}; compression {filters}, {chunks}, {} on disk",
         info.data_dtype,
         info.indices_dtype,
         info.indptr_dtype,
         human_bytes(info.compressed_bytes)
-    );
+    )?;
     let verdict = match candidate.kind {
         Some(Kind::RawCounts) => "looks like raw counts",
         Some(Kind::FractionalCounts) => "looks like counts with fractions (SoupX, RSEM)",
@@ -99,5 +100,5 @@ fn describe(candidate: &Candidate) {
         Some(Kind::Empty) => "holds nothing that was seen",
         None => "cannot be read as a stream of cells",
     };
-    println!("  {verdict}: {}", candidate.why);
+    say!("  {verdict}: {}", candidate.why)
 }

@@ -1,6 +1,7 @@
 //! `cellmill plan`: the plan of a run, without running it.
 
 use crate::args::PlanArgs;
+use crate::output::{self, say};
 use crate::{config, machine};
 use anyhow::Result;
 
@@ -9,9 +10,9 @@ pub fn plan(args: PlanArgs) -> Result<()> {
     let machine = machine::prepare(&machine_args, None)?;
     let plan = cellmill::plan::plan(&machine.context, &args.file, &run.to_params())?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&plan)?);
+        say!("{}", serde_json::to_string_pretty(&plan)?)?;
     } else {
-        print!("{plan}");
+        output::whole(&plan.to_string())?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::args::{Format, PlotArgs, PlotKind};
 use crate::machine;
+use crate::output::say;
 use anyhow::Result;
 use cellmill::plot::{EmbeddingPlot, Formats, embedding, highly_variable_genes, pca_variance};
 use cellmill_engine::Context;
@@ -30,8 +31,7 @@ pub fn plot(args: PlotArgs) -> Result<()> {
         PlotKind::PcaVariance => pca_variance(ctx, &args.file, &args.output, formats)?,
         PlotKind::Hvg => highly_variable_genes(ctx, &args.file, &args.output, formats)?,
     };
-    print(&written);
-    Ok(())
+    print(&written)
 }
 
 /// The layout of a run's result, coloured.
@@ -53,12 +53,12 @@ pub fn colours(ctx: &Context, result: &Path, colors: &[String], folder: &Path) -
             png: true,
             svg: true,
         },
-    )?);
-    Ok(())
+    )?)
 }
 
-fn print(written: &[PathBuf]) {
+fn print(written: &[PathBuf]) -> Result<()> {
     for path in written {
-        println!("{}", path.display());
+        say!("{}", path.display())?;
     }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::plot;
 use crate::args::WholeArgs;
+use crate::output::say;
 use crate::{config, machine};
 use anyhow::Result;
 
@@ -9,6 +10,7 @@ pub fn run(args: WholeArgs) -> Result<()> {
     let (run, machine_args) = config::join(args.run, args.machine, args.config.config.as_deref())?;
     let machine = machine::prepare(&machine_args, Some(&args.output.output))?;
     let params = run.to_params();
+    cellmill::plot::check_colors(&args.file, &params, &args.color)?;
     let summary = cellmill::run::run(
         &machine.context,
         &args.file,
@@ -19,18 +21,18 @@ pub fn run(args: WholeArgs) -> Result<()> {
     if !machine_args.quiet {
         eprintln!();
         eprint!("{}", machine.progress.table());
-        println!(
+        say!(
             "{} cells x {} genes: {} highly variable genes, {} components",
             summary.n_cells, summary.n_genes, summary.n_highly_variable, summary.n_comps
-        );
+        )?;
         for (name, n, modularity) in &summary.clusters {
-            println!("{name}: {n} clusters, modularity {modularity:.4}");
+            say!("{name}: {n} clusters, modularity {modularity:.4}")?;
         }
-        println!(
+        say!(
             "written to {}: {}",
             args.output.output.display(),
             summary.slots.join(", ")
-        );
+        )?;
     }
     if !args.color.is_empty() {
         let folder = args.figs.unwrap_or_else(|| ".".into());

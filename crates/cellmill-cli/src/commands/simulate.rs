@@ -2,6 +2,7 @@
 
 use crate::args::SimulateArgs;
 use crate::machine;
+use crate::output::say;
 use anyhow::Result;
 use cellmill::simulate::{
     Layout, SimulateFrom, SimulateParams, resample_to_file, simulate_to_file,
@@ -38,7 +39,7 @@ pub fn simulate(args: SimulateArgs) -> Result<()> {
         None => simulate_to_file(ctx, &params, &args.output, args.force)?,
     };
     if !args.machine.quiet {
-        println!(
+        say!(
             "{}: {} cells x {} genes, {} entries in {}, {}",
             args.output.display(),
             summary.n_cells,
@@ -46,7 +47,7 @@ pub fn simulate(args: SimulateArgs) -> Result<()> {
             summary.entries,
             summary.matrix,
             human_bytes(summary.file_bytes)
-        );
+        )?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `cellmill hvg|pca|neighbors|leiden|umap`: one step on a file that has what it needs.
 
 use crate::args::StepArgs;
+use crate::output::say;
 use crate::{config, machine};
 use anyhow::Result;
 use cellmill::step::{Request, Step};
@@ -22,11 +23,11 @@ pub fn step(args: StepArgs, step: Step) -> Result<()> {
         },
     )?;
     if !machine_args.quiet {
-        println!(
+        say!(
             "written to {}: {}",
             args.output.output.display(),
             slots.join(", ")
-        );
+        )?;
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ pub(super) fn values(
 }
 
 /// A gene by its name in the index, else by its symbol.
-fn find(var: &DataFrame, key: &str) -> Result<Option<u32>> {
+pub(super) fn find(var: &DataFrame, key: &str) -> Result<Option<u32>> {
     if let Some(i) = var.index.iter().position(|name| name == key) {
         return Ok(Some(i as u32));
     }

@@ -95,7 +95,7 @@ pub fn columns(
 }
 
 /// The obs columns of several resolutions: one is `leiden`, several are `leiden_0.5`, ….
-fn keys(key: &str, resolutions: &[f64]) -> Vec<String> {
+pub(crate) fn keys(key: &str, resolutions: &[f64]) -> Vec<String> {
     match resolutions {
         [_] => vec![key.to_owned()],
         many => many.iter().map(|r| format!("{key}_{r}")).collect(),
