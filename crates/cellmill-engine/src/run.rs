@@ -15,5 +15,5 @@ pub use context::{Cancel, Context};
 pub use observe::{Event, Observer};
 pub use scratch::scratch_file;
 pub use span::{finish, merge, run_span};
-pub use stage::run_stage;
+pub use stage::{run_stage, smallest_stage};
 pub use tree::{Join, merge_tree};

@@ -1,6 +1,7 @@
 //! The plan of a run: stages, reads, memory and scratch, without running it.
 
 use crate::input::Input;
+use crate::needs::{self, Need};
 use crate::params::{RunParams, WriteX};
 use crate::pp::highly_variable_genes::Selection;
 use crate::{Result, pp};
@@ -50,6 +51,10 @@ pub struct RunPlan {
     pub budget: u64,
     /// The most memory that a stage holds, in bytes; what does not fit goes to scratch.
     pub memory: u64,
+    /// The least memory of each stage, what earlier ones hold included, in bytes.
+    pub needs: Vec<Need>,
+    /// The smallest budget with which the run ends, in bytes.
+    pub smallest_budget: u64,
     /// Upper bound of the scratch file, in bytes; 0 where everything fits.
     pub scratch: u64,
     /// Why this matrix.
@@ -186,6 +191,8 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             scores + graph,
         ),
     ];
+    let needs = needs::needs(ctx, &input, params)?;
+    let smallest_budget = needs.iter().map(|need| need.bytes).max().unwrap_or(0);
     let memory = stages.iter().map(|s| s.memory).max().unwrap_or(0);
     let budget = ctx.budget().limit();
     let scratch = if in_flight + kept > budget / 2 {
@@ -203,7 +210,9 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         reads: stages.iter().map(|s| s.reads).sum(),
         stages,
         budget,
-        memory,
+        memory: memory.max(smallest_budget.min(budget)),
+        needs,
+        smallest_budget,
         scratch,
         notes: input.notes,
     })
@@ -242,10 +251,11 @@ impl std::fmt::Display for RunPlan {
         };
         writeln!(
             f,
-            "\nreads of the matrix: {}; memory about {} of {}; {scratch}",
+            "\nreads of the matrix: {}; memory about {} of {}, at least {}; {scratch}",
             self.reads,
             human_bytes(self.memory),
-            human_bytes(self.budget)
+            human_bytes(self.budget),
+            human_bytes(self.smallest_budget)
         )
     }
 }

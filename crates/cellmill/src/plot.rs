@@ -104,17 +104,29 @@ pub fn check_colors(file: &Path, params: &RunParams, colors: &[String]) -> Resul
     }
     let file = H5ad::open(file)?;
     let mut known = file.dataframe_columns("obs")?;
-    let base = [keys::LEIDEN.to_owned(), format!("{}{}", keys::LEIDEN, crate::result::SUFFIX)];
-    known.extend(base.iter().flat_map(|key| crate::tl::leiden::keys(key, &params.resolutions)));
+    let base = [
+        keys::LEIDEN.to_owned(),
+        format!("{}{}", keys::LEIDEN, crate::result::SUFFIX),
+    ];
+    known.extend(
+        base.iter()
+            .flat_map(|key| crate::tl::leiden::keys(key, &params.resolutions)),
+    );
     let raw = params.matrix.as_deref() == Some("raw/X") || !file.exists("X");
-    let frame = if raw && file.exists("raw/var") { "raw/var" } else { "var" };
+    let frame = if raw && file.exists("raw/var") {
+        "raw/var"
+    } else {
+        "var"
+    };
     for key in colors {
         if known.contains(key) {
             continue;
         }
-        let there = |frame: &str| -> Result<bool> {
-            Ok(file.exists(frame) && gene::find(&file.read_dataframe(frame, None)?, key)?.is_some())
-        };
+        let there =
+            |frame: &str| -> Result<bool> {
+                Ok(file.exists(frame)
+                    && gene::find(&file.read_dataframe(frame, None)?, key)?.is_some())
+            };
         if there(frame)? || there("raw/var")? {
             if params.write_x == WriteX::None {
                 return Err(Error::Parameter(format!(

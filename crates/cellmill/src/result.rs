@@ -333,7 +333,10 @@ mod tests {
         let inner = dict(vec![("layer", Elem::Null), ("method", text("t-test"))]);
         let mut elem = dict(vec![("params", inner)]);
         assert!(drop_nulls(&mut elem));
-        assert_eq!(elem, dict(vec![("params", dict(vec![("method", text("t-test"))]))]));
+        assert_eq!(
+            elem,
+            dict(vec![("params", dict(vec![("method", text("t-test"))]))])
+        );
         assert!(!drop_nulls(&mut elem));
     }
 

@@ -10,7 +10,7 @@ use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
-use crate::{Error, Result, keys, pp, tl};
+use crate::{Error, Result, keys, needs, pp, tl};
 use cellmill_engine::{Context, Event, Reservation, Source};
 use cellmill_graph::Points;
 use cellmill_io::H5ad;
@@ -64,6 +64,7 @@ pub fn run(
     for text in &input.notes {
         ctx.emit(Event::Note { text: text.clone() });
     }
+    needs::refuse_small_budget(ctx, &input, params)?;
     let mut result = ResultFile::create(&input.file, target, force)?;
     let mut notes = Vec::new();
     let _held = hold_input(ctx, &input)?;
@@ -177,13 +178,10 @@ pub fn run(
     })
 }
 
-/// Memory that the program itself takes: code, the HDF5 library's caches, threads.
-const PROGRAM: u64 = 48_000_000;
-
 /// Declares what stays in memory for as long as the input is open.
 pub(crate) fn hold_input(ctx: &Context, input: &Input) -> Result<[Reservation; 2]> {
     Ok([
-        ctx.budget().reserve(PROGRAM, "the program itself")?,
+        ctx.budget().reserve(needs::PROGRAM, "the program itself")?,
         ctx.budget().reserve(
             input.source.resident_bytes(),
             "row starts and chunk tables of the matrix",

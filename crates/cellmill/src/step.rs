@@ -270,9 +270,8 @@ fn neighbors(ctx: &Context, file: &H5ad, request: &Request<'_>) -> Result<Patch>
         )));
     }
     let values = leading(&values, width, used);
-    let points = Points::new(&values, values.len() / used.max(1), used).map_err(|e| {
-        Error::Data(format!("{}: obsm/{key}: {e}", file.path().display()))
-    })?;
+    let points = Points::new(&values, values.len() / used.max(1), used)
+        .map_err(|e| Error::Data(format!("{}: obsm/{key}: {e}", file.path().display())))?;
     let (knn, graph) = pp::neighbors::neighbors(ctx, points, params)?;
     let info = pp::neighbors::NeighborsInfo {
         n_neighbors: knn.k + 1,

@@ -23,7 +23,10 @@ pub fn run(args: WholeArgs) -> Result<()> {
         eprint!("{}", machine.progress.table());
         say!(
             "{} cells x {} genes: {} highly variable genes, {} components",
-            summary.n_cells, summary.n_genes, summary.n_highly_variable, summary.n_comps
+            summary.n_cells,
+            summary.n_genes,
+            summary.n_highly_variable,
+            summary.n_comps
         )?;
         for (name, n, modularity) in &summary.clusters {
             say!("{name}: {n} clusters, modularity {modularity:.4}")?;

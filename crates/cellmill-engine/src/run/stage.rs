@@ -99,6 +99,93 @@ struct Pace {
     window: usize,
 }
 
+/// Bytes that a stage holds, at any pace.
+struct Needs {
+    n_spans: usize,
+    worker: u64,
+    part: u64,
+    state: u64,
+    growth: u64,
+}
+
+impl Needs {
+    fn of<R: Reduce, S: Sink>(source: &dyn Source, ops: &Pipeline, reduce: &R, sink: &S) -> Self {
+        let grid = source.grid();
+        let n_spans = grid.n_spans().max(1);
+        let span_rows = (0..grid.n_spans())
+            .map(|i| grid.span_rows(i))
+            .map(|r| r.end - r.start)
+            .max()
+            .unwrap_or(0);
+        let block_rows = (0..grid.n_blocks())
+            .map(|i| grid.block(i))
+            .map(|r| r.end - r.start)
+            .max()
+            .unwrap_or(0);
+        let n_cols = u64::from(source.n_cols());
+        // No block has more entries than the grid's limit, but for single rows and foreign chunks,
+        // where twice the average is taken.
+        let nnz = source.nnz().unwrap_or(u64::MAX);
+        let average = if source.nnz().is_some() {
+            2 * nnz / grid.n_blocks().max(1) as u64
+        } else {
+            0
+        };
+        let block_entries = BLOCK_ENTRIES
+            .max(average)
+            .min(nnz)
+            .min(block_rows.saturating_mul(n_cols));
+        let span_entries = block_entries
+            .saturating_mul(grid.span_blocks() as u64)
+            .min(nnz)
+            .min(span_rows.saturating_mul(u64::from(ops.n_cols()).min(n_cols)));
+        let state = reduce.state_bytes(0);
+        Self {
+            n_spans,
+            worker: source
+                .reader_bytes()
+                .saturating_add(reduce.fold_bytes())
+                .saturating_add(ops.bytes(block_entries, block_rows.min(BLOCK_ROWS))),
+            part: sink.part_bytes(span_entries, span_rows),
+            state,
+            growth: reduce.state_bytes(source.n_rows()).saturating_sub(state),
+        }
+    }
+
+    fn bytes(&self, pace: Pace) -> u64 {
+        let window = pace.window as u64;
+        let waiting = u64::from(self.n_spans.ilog2()) + 1;
+        self.worker
+            .saturating_mul(pace.workers as u64)
+            .saturating_add(self.part.saturating_mul(window))
+            .saturating_add(
+                self.state
+                    .saturating_mul((window + waiting).min(self.n_spans as u64 + 1)),
+            )
+            .saturating_add(self.growth)
+    }
+}
+
+/// One span at a time.
+const SLOWEST: Pace = Pace {
+    workers: 1,
+    window: 1,
+};
+
+/// The least memory with which [`run_stage`] runs such a stage: one span at a time.
+///
+/// # Errors
+/// [`Error::Parameter`] when an op does not fit the source.
+pub fn smallest_stage<R: Reduce, S: Sink>(
+    source: &dyn Source,
+    ops: &[Op],
+    reduce: &R,
+    sink: &S,
+) -> Result<u64> {
+    let ops = Pipeline::new(ops, source.n_rows(), source.n_cols())?;
+    Ok(Needs::of(source, &ops, reduce, sink).bytes(SLOWEST))
+}
+
 /// The fastest pace that fits the budget, and the bytes that it holds.
 fn reserve<R: Reduce, S: Sink>(
     ctx: &Context,
@@ -108,69 +195,19 @@ fn reserve<R: Reduce, S: Sink>(
     reduce: &R,
     sink: &S,
 ) -> Result<(Pace, Reservation)> {
-    let grid = source.grid();
-    let n_spans = grid.n_spans().max(1);
-    let span_rows = (0..grid.n_spans())
-        .map(|i| grid.span_rows(i))
-        .map(|r| r.end - r.start)
-        .max()
-        .unwrap_or(0);
-    let block_rows = (0..grid.n_blocks())
-        .map(|i| grid.block(i))
-        .map(|r| r.end - r.start)
-        .max()
-        .unwrap_or(0);
-    let n_cols = u64::from(source.n_cols());
-    // No block has more entries than the grid's limit, but for single rows and foreign chunks,
-    // where twice the average is taken.
-    let nnz = source.nnz().unwrap_or(u64::MAX);
-    let average = if source.nnz().is_some() {
-        2 * nnz / grid.n_blocks().max(1) as u64
-    } else {
-        0
-    };
-    let block_entries = BLOCK_ENTRIES
-        .max(average)
-        .min(nnz)
-        .min(block_rows.saturating_mul(n_cols));
-    let span_entries = block_entries
-        .saturating_mul(grid.span_blocks() as u64)
-        .min(nnz)
-        .min(span_rows.saturating_mul(u64::from(ops.n_cols()).min(n_cols)));
-
-    let state = reduce.state_bytes(0);
-    let growth = reduce.state_bytes(source.n_rows()).saturating_sub(state);
-    let worker = source
-        .reader_bytes()
-        .saturating_add(reduce.fold_bytes())
-        .saturating_add(ops.bytes(block_entries, block_rows.min(BLOCK_ROWS)));
-    let part = sink.part_bytes(span_entries, span_rows);
-    let waiting = u64::from(n_spans.ilog2()) + 1;
-    let bytes = |pace: Pace| {
-        let window = pace.window as u64;
-        worker
-            .saturating_mul(pace.workers as u64)
-            .saturating_add(part.saturating_mul(window))
-            .saturating_add(state.saturating_mul((window + waiting).min(n_spans as u64 + 1)))
-            .saturating_add(growth)
-    };
-    for workers in (1..=ctx.threads().min(n_spans)).rev() {
+    let needs = Needs::of(source, ops, reduce, sink);
+    for workers in (1..=ctx.threads().min(needs.n_spans)).rev() {
         for window in [2 * workers, workers] {
             let pace = Pace { workers, window };
-            if let Some(held) = ctx.budget().try_reserve(bytes(pace)) {
+            if let Some(held) = ctx.budget().try_reserve(needs.bytes(pace)) {
                 return Ok((pace, held));
             }
         }
     }
-    let pace = Pace {
-        workers: 1,
-        window: 1,
-    };
-    Ok((
-        pace,
-        ctx.budget()
-            .reserve(bytes(pace), &format!("the stage \"{name}\""))?,
-    ))
+    let held = ctx
+        .budget()
+        .reserve(needs.bytes(SLOWEST), &format!("the stage \"{name}\""))?;
+    Ok((SLOWEST, held))
 }
 
 /// What the threads share under the lock.

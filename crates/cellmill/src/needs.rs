@@ -1,0 +1,172 @@
+//! The least memory with which a run ends, known before it starts.
+
+use crate::input::Input;
+use crate::params::{RunParams, WriteX};
+use crate::pp::highly_variable_genes::Selection;
+use crate::{Result, pp};
+use cellmill_engine::keep::{KeptColumns, Precision};
+use cellmill_engine::op::{Op, Pipeline};
+use cellmill_engine::reduce::{CellTotals, CountCheck, GeneMoments, Gram, Via};
+use cellmill_engine::run::smallest_stage;
+use cellmill_engine::{Block, Context, Error, Reduce, Sink, Source, sink};
+use serde::Serialize;
+
+/// Memory that the program itself takes: code, the HDF5 library's caches, threads.
+pub(crate) const PROGRAM: u64 = 48_000_000;
+
+/// A stage, and the least memory with which it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The stage's name.
+    pub stage: &'static str,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// The least memory of each stage of a run, what earlier stages hold included. Kept columns are
+/// taken to be in scratch. Exact for the reads; for the graph's stages, whose edges are not known
+/// yet, an upper bound.
+///
+/// # Errors
+/// When the parameters do not fit the matrix.
+pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Need>> {
+    let source: &dyn Source = &input.source;
+    let (n, n_genes) = (source.n_rows(), source.n_cols());
+    let k = match params.hvg.selection {
+        Selection::Top(k) => k.min(u64::from(n_genes)),
+        Selection::Cutoffs { .. } => u64::from(n_genes).min(TYPICAL_GENES),
+    };
+    let n_comps = pp::pca::n_comps(params.n_comps, n, k)? as u64;
+    let held = PROGRAM + input.source.resident_bytes();
+
+    let shares = Op::NormalizeTotal { target_sum: 1.0 };
+    let shares = Pipeline::new(&[shares], n, n_genes)?;
+    let first = (
+        CellTotals,
+        CountCheck,
+        Via::new(shares, GeneMoments::new(n_genes)),
+    );
+    let read_1 = smallest_stage(source, &[], &first, &())?;
+
+    let scale = [
+        Op::NormalizeTotal { target_sum: 1.0 },
+        Op::Log1p {
+            base: params.log_base,
+        },
+    ];
+    let select = Op::SelectGenes {
+        genes: (0..k as u32).collect(),
+    };
+    let kept = KeptColumns::with_memory(ctx, source.grid(), k as u32, Precision::F32, 0);
+    let select_all: Vec<Op> = scale.iter().cloned().chain([select.clone()]).collect();
+    let read_2 = match params.write_x {
+        WriteX::Lognorm => {
+            let cut = Pipeline::new(&[select], n, n_genes)?;
+            smallest_stage(source, &scale, &(), &(XSink, sink::Via::new(cut, &kept)))?
+        }
+        WriteX::Hvg => smallest_stage(source, &select_all, &(), &(XSink, &kept))?,
+        WriteX::Counts | WriteX::None => smallest_stage(source, &select_all, &(), &kept)?,
+    };
+    // Totals and moments of the first read stay until the genes are chosen; row lengths of the
+    // kept columns stay until the scores are there.
+    let rows = 4 * n;
+    let totals = 12 * n + 24 * u64::from(n_genes);
+    let gram = Gram::new(k as u32);
+    let spans = source.grid().n_spans().max(1);
+    let states = u64::from(spans.ilog2()) + 3;
+    let gram_bytes =
+        gram.state_bytes(0) * states.min(spans as u64 + 1) + gram.fold_bytes() + READER;
+    let eigen = 8 * k * (k + 1) / 2 + 5 * 8 * k * k;
+    let scores = 4 * n * n_comps;
+    let project = scores + READER + 16 * k * n_comps;
+    Ok(vec![
+        Need {
+            stage: "read 1",
+            bytes: held + read_1,
+        },
+        Need {
+            stage: "read 2",
+            bytes: held + totals + rows + read_2,
+        },
+        Need {
+            stage: "Gram matrix",
+            bytes: held + totals + rows + gram_bytes,
+        },
+        Need {
+            stage: "principal components",
+            bytes: held + totals + rows + eigen.max(project),
+        },
+        Need {
+            stage: "neighbours, clusters, layout",
+            bytes: held + scores + graph(n, n_comps, params),
+        },
+    ])
+}
+
+/// Genes that cut-offs are taken to select, before they are known.
+const TYPICAL_GENES: u64 = 2000;
+
+/// A block of kept columns, read back from scratch.
+const READER: u64 = 24 << 20;
+
+/// Neighbours, fuzzy set, clusters and layout: the declarations of the graph's steps, with twice as
+/// many stored edges as neighbours, the most there can be.
+fn graph(n: u64, n_comps: u64, params: &RunParams) -> u64 {
+    let k = params.n_neighbors as u64 - 1;
+    let nnz = 2 * n * k;
+    let found = n * (12 * k + 4);
+    let search = if n < 8192 {
+        n * (8 * n_comps + 12 * k)
+    } else {
+        n * (2 * (n_comps.div_ceil(16) * 64 + 4) + 240 + 8 * (2 * k + 20)) + found
+    };
+    let fuzzy = found + n * (8 * k + 24) + 2 * 8 * nnz;
+    let held = n * k * 12 + 8 * nnz + 16 * n;
+    let leiden = 116 * n + 20 * nnz;
+    let layout = 180 * n + 20 * nnz;
+    search.max(fuzzy).max(held + leiden.max(layout))
+}
+
+/// Refuses a budget that a run cannot end with.
+///
+/// # Errors
+/// [`Error::Budget`] with the smallest budget that would do.
+pub(crate) fn refuse_small_budget(ctx: &Context, input: &Input, params: &RunParams) -> Result<()> {
+    let needs = needs(ctx, input, params)?;
+    let Some(most) = needs.iter().max_by_key(|need| need.bytes) else {
+        return Ok(());
+    };
+    let limit = ctx.budget().limit();
+    if most.bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::Budget {
+        what: format!("the stage \"{}\" of this run", most.stage),
+        needed: most.bytes,
+        limit,
+        smallest: most.bytes,
+    }
+    .into())
+}
+
+/// Stands for X of the result, whose sink is there only once the result is begun.
+struct XSink;
+
+impl Sink for XSink {
+    type Part = ();
+
+    fn start(&self, _span: usize) {}
+
+    fn push(&self, _part: &mut (), _block: &Block) -> cellmill_engine::Result<()> {
+        Ok(())
+    }
+
+    fn accept(&self, _part: ()) -> cellmill_engine::Result<()> {
+        Ok(())
+    }
+
+    fn part_bytes(&self, span_entries: u64, span_rows: u64) -> u64 {
+        // As cellmill_io's sink of f32 with its default chunks and 8-byte indices.
+        (span_entries * 8 + span_rows * 8) * 2 + 4 * 65_536 * 12
+    }
+}
