@@ -105,9 +105,9 @@ fn dataset(out: &H5adWriter, source: &Opened, object: Object, from: &str, to: &s
     let refused = |fault| out.output().fault(to, fault);
     let twin = original.twin(out.id(), to, as_stored).map_err(refused)?;
     if as_stored {
+        let stored = original.chunks().map_err(fault)?;
         let mut bytes = Vec::new();
-        for stored in original.chunks().map_err(fault)? {
-            let chunk = stored.chunk;
+        for (first, chunk) in stored.iter() {
             source.inside(from, chunk.address, chunk.size.into())?;
             bytes.resize(chunk.size as usize, 0);
             source
@@ -118,7 +118,8 @@ fn dataset(out: &H5adWriter, source: &Opened, object: Object, from: &str, to: &s
                     what: format!("{from} could not be read"),
                     source: error,
                 })?;
-            twin.write_chunk(&stored, &bytes).map_err(refused)?;
+            twin.write_chunk(first, chunk.mask, &bytes)
+                .map_err(refused)?;
         }
     } else {
         original

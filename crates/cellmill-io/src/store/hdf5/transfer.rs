@@ -70,10 +70,21 @@ pub(crate) struct Original {
     filters: Vec<Filter>,
 }
 
-/// A stored chunk and its first value.
+/// The stored chunks of a dataset. There can be millions, so their places are in one vector.
+#[derive(Debug, Default)]
 pub(crate) struct Stored {
-    pub(crate) first: Vec<u64>,
-    pub(crate) chunk: Chunk,
+    rank: usize,
+    /// `rank` numbers for each chunk: its first value.
+    firsts: Vec<u64>,
+    chunks: Vec<Chunk>,
+}
+
+impl Stored {
+    /// Every chunk with its first value.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u64], Chunk)> {
+        let firsts = self.firsts.chunks_exact(self.rank.max(1));
+        firsts.zip(self.chunks.iter().copied())
+    }
 }
 
 /// The dataset in the target.
@@ -225,7 +236,7 @@ impl Drop for Buffer<'_> {
 struct Visit {
     chunk: Vec<u64>,
     dims: Vec<u64>,
-    all: Vec<Stored>,
+    all: Stored,
     wrong: Option<String>,
 }
 
@@ -240,7 +251,7 @@ unsafe extern "C" fn visit(
     // dimensions as the dataset.
     let (to, first) = unsafe {
         let to = &mut *data.cast::<Visit>();
-        let first = std::slice::from_raw_parts(offset, to.dims.len()).to_vec();
+        let first = std::slice::from_raw_parts(offset, to.dims.len());
         (to, first)
     };
     let sound = first
@@ -254,7 +265,8 @@ unsafe extern "C" fn visit(
                 size,
                 mask,
             };
-            to.all.push(Stored { first, chunk });
+            to.all.firsts.extend_from_slice(first);
+            to.all.chunks.push(chunk);
             0
         }
         _ => {
@@ -341,19 +353,22 @@ impl Original {
     }
 
     /// The chunks that are stored.
-    pub(crate) fn chunks(&self) -> Outcome<Vec<Stored>> {
+    pub(crate) fn chunks(&self) -> Outcome<Stored> {
         let (Arrangement::Chunked { chunk, .. }, Extent::Simple(dims)) =
             (&self.arrangement, &self.extent)
         else {
-            return Ok(Vec::new());
+            return Ok(Stored::default());
         };
         if self.place.stored_bytes() == 0 || dims.contains(&0) {
-            return Ok(Vec::new());
+            return Ok(Stored::default());
         }
         let mut to = Visit {
             chunk: chunk.clone(),
             dims: dims.clone(),
-            all: Vec::new(),
+            all: Stored {
+                rank: dims.len(),
+                ..Stored::default()
+            },
             wrong: None,
         };
         // SAFETY: the dataset is open; the callback matches the library's signature and does not
@@ -605,16 +620,17 @@ fn tile(dims: &[u64], step: &[u64], size: u64) -> Vec<u64> {
 }
 
 impl Twin {
-    /// Writes a chunk as it was stored.
-    pub(crate) fn write_chunk(&self, stored: &Stored, bytes: &[u8]) -> Outcome<()> {
+    /// Writes a chunk of the original as it was stored. `first` is its first value, `mask` says
+    /// which filters it skipped.
+    pub(crate) fn write_chunk(&self, first: &[u64], mask: u32, bytes: &[u8]) -> Outcome<()> {
         // SAFETY: `bytes` is valid for its length; the offset has the dataset's dimensions.
         locked(|| {
             check(unsafe {
                 h5d::H5Dwrite_chunk(
                     self.0.id(),
                     h5p::H5P_DEFAULT,
-                    stored.chunk.mask,
-                    stored.first.as_ptr(),
+                    mask,
+                    first.as_ptr(),
                     bytes.len(),
                     bytes.as_ptr().cast(),
                 )
