@@ -5,13 +5,16 @@ mod components;
 mod solve;
 mod walk;
 
-use crate::umap::{check_graph, random};
+use crate::umap::{check_graph, order, random};
 use crate::{Points, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use components::Components;
 
 /// Streams of random numbers.
 const SCATTER: u64 = 11;
+/// Above this many vertices the solver's vectors leave the caches, and a graph whose neighbours
+/// are far apart in memory is relabelled first.
+const RELABELLED: usize = 1 << 16;
 
 /// The spectral layout of `graph` in `dim` dimensions, n x `dim`, row-major.
 ///
@@ -134,7 +137,51 @@ fn layout(
     Ok(layout)
 }
 
+/// The eigenvectors of a connected graph.
 fn connected(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {
+    if graph.n() <= RELABELLED {
+        return solved(ctx, graph, dim, seed);
+    }
+    let bytes = 8 * (graph.indices.len() + 2 * graph.n()) as u64;
+    let _reserved = ctx
+        .budget()
+        .reserve(bytes, "the spectral layout's relabelled graph")?;
+    let order = order::order(ctx, graph)?;
+    let relabelled = relabelled(ctx, graph, &order)?;
+    let vectors = solved(ctx, &relabelled, dim, seed)?;
+    let mut layout = vec![0.0; vectors.len()];
+    for (row, &v) in vectors.chunks_exact(dim).zip(&order) {
+        layout[v as usize * dim..][..dim].copy_from_slice(row);
+    }
+    Ok(layout)
+}
+
+/// `graph` with vertex `order[i]` as its vertex i.
+fn relabelled(ctx: &Context, graph: &WeightedGraph, order: &[u32]) -> Result<WeightedGraph> {
+    let mut place = vec![0u32; order.len()];
+    for (i, &v) in order.iter().enumerate() {
+        place[v as usize] = i as u32;
+    }
+    let mut moved = WeightedGraph {
+        indptr: Vec::with_capacity(order.len() + 1),
+        indices: Vec::with_capacity(graph.indices.len()),
+        weights: Vec::with_capacity(graph.weights.len()),
+    };
+    moved.indptr.push(0);
+    for (i, &v) in order.iter().enumerate() {
+        if i.is_multiple_of(1 << 14) {
+            ctx.cancel().check()?;
+        }
+        let row = graph.row(v as usize);
+        let tails = graph.indices[row.clone()].iter();
+        moved.indices.extend(tails.map(|&j| place[j as usize]));
+        moved.weights.extend_from_slice(&graph.weights[row]);
+        moved.indptr.push(moved.indices.len() as u64);
+    }
+    Ok(moved)
+}
+
+fn solved(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {
     match dim {
         0..=4 => solve::eigenvectors::<8>(ctx, graph, dim, seed),
         5..=12 => solve::eigenvectors::<16>(ctx, graph, dim, seed),

@@ -6,7 +6,7 @@
 mod ab;
 mod edges;
 mod init;
-mod order;
+pub(crate) mod order;
 mod parallel;
 pub(crate) mod random;
 mod sequential;

@@ -226,3 +226,26 @@ fn damaged_graphs_are_errors() {
     ctx.cancel().cancel();
     assert!(matches!(spectral_layout(&ctx, &good, 2, 0), Err(Error::Cancelled)) || good.n() < 320);
 }
+
+#[test]
+fn a_large_graph_is_relabelled_and_its_rows_come_back() {
+    let graph = grid(300, 230, 5);
+    let n = graph.n();
+    assert!(n > RELABELLED);
+    let one = spectral_layout(&Context::quiet(1).unwrap(), &graph, 2, 0).unwrap();
+    let three = spectral_layout(&Context::quiet(3).unwrap(), &graph, 2, 0).unwrap();
+    assert!(one == three);
+    for k in 0..2 {
+        let x = |v: usize| f64::from(one[v * 2 + k]);
+        let mean = (0..n).map(x).sum::<f64>() / n as f64;
+        let variance = (0..n).map(|v| (x(v) - mean).powi(2)).sum::<f64>() / n as f64;
+        let steps = (0..n).flat_map(|v| {
+            let row = &graph.indices[graph.row(v)];
+            row.iter().map(move |&j| (v, j as usize))
+        });
+        let step = steps.map(|(v, j)| (x(v) - x(j)).powi(2)).sum::<f64>();
+        let step = step / graph.indices.len() as f64;
+        // Rows in a wrong order would differ from their neighbours' by twice the variance.
+        assert!(step < 0.05 * variance, "{k}: {step} of {variance}");
+    }
+}

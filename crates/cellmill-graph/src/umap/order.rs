@@ -12,7 +12,7 @@ const COARSEST: usize = 64;
 /// replaced by its members.
 ///
 /// It depends neither on communities nor on the initial layout.
-pub(super) fn order(ctx: &Context, graph: &WeightedGraph) -> Result<Vec<u32>> {
+pub(crate) fn order(ctx: &Context, graph: &WeightedGraph) -> Result<Vec<u32>> {
     let mut levels = Vec::new();
     let mut coarsest = None;
     loop {
