@@ -105,11 +105,11 @@ fn finds_the_neighbours_of_mixtures() {
     let mut shares = vec![0.998 / 18.0; 18];
     shares.push(0.002);
     for (n, d, n_neighbors, least) in [
-        (9_000, 2, 15, 0.99),
-        (9_000, 10, 15, 0.99),
-        (9_000, 50, 15, 0.97),
-        (6_000, 130, 15, 0.95),
-        (7_000, 30, 40, 0.97),
+        (8_300, 2, 15, 0.99),
+        (8_300, 10, 15, 0.99),
+        (8_300, 50, 15, 0.97),
+        (4_500, 130, 15, 0.95),
+        (5_000, 30, 40, 0.97),
     ] {
         let (data, types) = mixture(n, d, &shares, 11);
         let points = Points::new(&data, n, d).unwrap();
@@ -133,7 +133,7 @@ fn finds_the_neighbours_of_mixtures() {
             .collect();
         let rare_mean = rare.iter().sum::<f64>() / rare.len() as f64;
         assert!(
-            rare.len() > 5 && rare_mean >= 0.93,
+            rare.len() >= 5 && rare_mean >= 0.93,
             "d = {d}: recall of the rare type {rare_mean}"
         );
         assert_eq!(
@@ -165,8 +165,9 @@ fn components(graph: &KnnGraph) -> Vec<usize> {
 
 #[test]
 fn equal_bits_on_any_number_of_threads_and_any_instruction_set() {
-    let (data, _) = mixture(5_000, 23, &[0.7, 0.2, 0.1], 4);
-    let points = Points::new(&data, 5_000, 23).unwrap();
+    // Just above the size at which there are several cells: the portable kernel is slow.
+    let (data, _) = mixture(4_100, 18, &[0.7, 0.2, 0.1], 4);
+    let points = Points::new(&data, 4_100, 18).unwrap();
     for metric in [Metric::Euclidean, Metric::Cosine] {
         let one = search(points, Method::Approximate, metric, 15, 1);
         for threads in [2, 5] {
@@ -192,27 +193,29 @@ fn equal_bits_on_any_number_of_threads_and_any_instruction_set() {
 
 #[test]
 fn cells_can_be_searched_elsewhere_in_any_order() {
-    let (data, _) = mixture(9_000, 8, &[0.5, 0.5], 4);
-    let points = Points::new(&data, 9_000, 8).unwrap();
+    let (data, _) = mixture(4_500, 8, &[0.5, 0.5], 4);
+    let points = Points::new(&data, 4_500, 8).unwrap();
     let ctx = Context::quiet(1).unwrap();
-    let search = || Search::new(&ctx, points, 14, Metric::Euclidean, 0, Isa::Portable).unwrap();
-    let (forward, backward) = (search(), search());
+    let best = cellmill_graph::kernel::isa();
+    let search = |isa| Search::new(&ctx, points, 14, Metric::Euclidean, 0, isa).unwrap();
+    let (forward, backward) = (search(best), search(Isa::Portable));
+    assert_eq!(forward.plan(), backward.plan());
     let cells = forward.plan().cells();
     assert!(cells > 5);
     for cell in 0..cells {
         forward
-            .merge(&forward.task(cell).search(Isa::Portable).unwrap())
+            .merge(&forward.task(cell).search(best).unwrap())
             .unwrap();
     }
     // All tasks are made before any answer is there.
     let tasks: Vec<_> = (0..cells).rev().map(|cell| backward.task(cell)).collect();
-    for task in tasks {
-        backward
-            .merge(&task.search(cellmill_graph::kernel::isa()).unwrap())
-            .unwrap();
+    for (at, task) in tasks.into_iter().enumerate() {
+        // As on two kinds of workers.
+        let isa = if at % 4 == 0 { Isa::Portable } else { best };
+        backward.merge(&task.search(isa).unwrap()).unwrap();
     }
     let foreign = CellLists {
-        members: vec![9_000],
+        members: vec![4_500],
         length: 16,
         lists: vec![0; 16],
     };
@@ -226,21 +229,22 @@ fn cells_can_be_searched_elsewhere_in_any_order() {
 #[test]
 fn degenerate_points_have_neighbours_too() {
     // Constant data; many equal points among others; a tight group far from the rest.
-    let constant = vec![2.5f32; 9_000 * 3];
-    let (mut equal, _) = mixture(9_000, 3, &[1.0], 1);
-    for i in 0..5_000 {
+    let n = 5_000;
+    let constant = vec![2.5f32; n * 3];
+    let (mut equal, _) = mixture(n, 3, &[1.0], 1);
+    for i in 0..3_000 {
         equal.copy_within(0..3, i * 3);
     }
-    let (mut far, _) = mixture(9_000, 3, &[1.0], 2);
+    let (mut far, _) = mixture(n, 3, &[1.0], 2);
     for x in &mut far[..60] {
         *x = 1000.0 + *x * 0.5;
     }
     for data in [constant, equal, far] {
-        let points = Points::new(&data, 9_000, 3).unwrap();
+        let points = Points::new(&data, n, 3).unwrap();
         let found = search(points, Method::Approximate, Metric::Euclidean, 15, 2);
         check(&found, points);
         let exact = search(points, Method::Exact, Metric::Euclidean, 15, 2);
-        let mean = (0..9_000).map(|i| recall(&found, &exact, i)).sum::<f64>() / 9_000.0;
+        let mean = (0..n).map(|i| recall(&found, &exact, i)).sum::<f64>() / n as f64;
         assert!(mean > 0.98, "recall {mean}");
     }
 }

@@ -191,11 +191,11 @@ fn tile_distances_body<K: Kernel>(
 }
 
 /// Leaders that a point joins.
-pub(crate) const JOINED: usize = 8;
+pub(crate) const JOINED: usize = 12;
 
 dispatched! {
-    /// The nearest eight of the leaders `among` for every point of the panels, nearest first,
-    /// as keys. Fewer than eight leaders leave the rest infinitely far.
+    /// The nearest twelve of the leaders `among` for every point of the panels, nearest first,
+    /// as keys. Fewer than twelve leaders leave the rest infinitely far.
     pub(crate) fn nearest_leaders(
         panels: &Panels, leaders: &[Lanes], stride: usize, norms: &[f32], among: &[u32], out: &mut Vec<[u64; JOINED]>,
     ) = nearest_leaders_body

@@ -9,12 +9,16 @@ use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Points for one leader: eight chunks of the order.
-const POINTS_A_LEADER: usize = 8 * PANEL;
-/// Larger cells are split.
-const LARGEST_CELL: usize = 4000;
-/// From this many points on, leaders are looked for by groups of two panels and among more.
-const MANY: usize = 1_000_000;
+/// Up to this many points are one cell.
+const SMALL: usize = 4000;
+/// Leaders near a chunk, among which its points choose before the leaders have moved.
+const FIRST_AMONG: usize = 128;
+/// The same when the leaders have moved, at most: lists of them take memory.
+const MOST_AMONG: usize = 1536;
+/// Cells of more than this many times the usual number of points are split.
+const LARGEST: usize = 2;
+/// From this many points on, leaders are looked for by groups of two panels.
+const MANY: usize = 2_000_000;
 
 /// What the search will do.
 ///
@@ -42,9 +46,9 @@ impl Plan {
     }
 }
 
-/// Orders the points by a random-projection tree, and puts each into the cells of its eight
-/// nearest leaders, which are means of 256 consecutive points after one step of Lloyd's. Up to
-/// 4,000 points are one cell.
+/// Orders the points by a random-projection tree, and puts each into the cells of its twelve
+/// nearest leaders, which are means of 128 or more consecutive points after one step of Lloyd's.
+/// Up to 4,000 points are one cell.
 ///
 /// Returns the plan, and the points in its order.
 pub(super) fn plan(
@@ -70,7 +74,7 @@ pub(super) fn plan(
         starts: vec![0],
         members: Vec::new(),
     };
-    let cells = if n <= LARGEST_CELL {
+    let cells = if n <= SMALL {
         vec![(0..n as u32).collect()]
     } else {
         cells(ctx, isa, &points, mix(seed ^ 1))?
@@ -87,29 +91,36 @@ pub(super) fn plan(
 
 /// The places of the points of each cell.
 fn cells(ctx: &Context, isa: Isa, points: &Prepared, seed: u64) -> Result<Vec<Vec<u32>>> {
-    let places: Vec<u64> = (0..points.n as u64).collect();
-    let groups: Vec<&[u64]> = places.chunks(POINTS_A_LEADER).collect();
-    let leaders = Leaders::new(isa, points, &groups);
-    let count = groups.len();
-    let near = leaders.near_chunks(ctx, isa, points)?;
-    let nearest = leaders.join(ctx, isa, points, &near)?;
-    let groups = gather(nearest.iter().map(|joined| &joined[..1]), count);
-    let groups: Vec<&[u64]> = groups.iter().map(|group| &group[..]).collect();
-    let leaders = Leaders::new(isa, points, &groups);
-    let nearest = leaders.join(ctx, isa, points, &near)?;
-    let groups = gather(nearest.iter().map(|joined| &joined[..]), count);
-
     let tree = Tree {
         ctx,
         isa,
         points,
         cut: Leaves::Even,
     };
+    let places: Vec<u64> = (0..points.n as u64).collect();
+    let groups: Vec<&[u64]> = places.chunks(points_a_leader(points.n)).collect();
+    let count = groups.len();
+    let leaders = Leaders::new(isa, points, &groups);
+    let near = leaders.near_chunks(ctx, isa, points, FIRST_AMONG)?;
+    let nearest = leaders.join(ctx, isa, points, &near)?;
+    let groups = gather(nearest.iter().map(|joined| &joined[..1]), count);
+    drop((near, nearest));
+    let groups: Vec<&[u64]> = groups.iter().map(|group| &group[..]).collect();
+    let leaders = Leaders::new(isa, points, &groups);
+    // In many dimensions a point is far from the mean of its chunk, and the leaders nearest to
+    // the one are not those nearest to the other; the more leaders, the more so.
+    let among = (12 * count.isqrt()).clamp(FIRST_AMONG, MOST_AMONG);
+    let near = leaders.near_chunks(ctx, isa, points, among)?;
+    let nearest = leaders.join(ctx, isa, points, &near)?;
+    let groups = gather(nearest.iter().map(|joined| &joined[..]), count);
+    drop((near, nearest));
+
+    let largest = LARGEST * JOINED * points_a_leader(points.n);
     let split = groups
         .into_par_iter()
         .enumerate()
         .map(|(leader, mut group)| {
-            let parts = group.len().div_ceil(LARGEST_CELL).max(1);
+            let parts = group.len().div_ceil(largest).max(1);
             let sizes = tree.grow(&mut group, parts, mix(seed ^ leader as u64))?;
             let mut members = group.into_iter().map(|entry| entry as u32);
             Ok(sizes
@@ -174,9 +185,15 @@ impl Leaders {
     }
 
     /// The leaders nearest to the mean of each chunk of points, nearest first.
-    fn near_chunks(&self, ctx: &Context, isa: Isa, points: &Prepared) -> Result<Vec<Vec<u32>>> {
+    fn near_chunks(
+        &self,
+        ctx: &Context,
+        isa: Isa,
+        points: &Prepared,
+        among: usize,
+    ) -> Result<Vec<Vec<u32>>> {
         let chunk = chunk(points.n);
-        let among = if points.n >= MANY { 256 } else { 128 }.min(self.norms.len());
+        let among = among.min(self.norms.len());
         let chunks: Vec<usize> = (0..points.n.div_ceil(chunk)).collect();
         let blocks = chunks
             .par_chunks(PANEL)
@@ -259,6 +276,12 @@ impl Leaders {
             })?;
         Ok(nearest)
     }
+}
+
+/// Points for one leader, whole chunks of the order. With cells of one size, recall falls as the
+/// data grows: the same neighbours are then spread over more cells.
+fn points_a_leader(n: usize) -> usize {
+    if n < 250_000 { 4 * PANEL } else { 6 * PANEL }
 }
 
 /// Points that look for leaders together.

@@ -12,10 +12,10 @@ use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Work of a search for one point: 2 to plan it, 1 in each of 8 cells, 2 to pull.
-const WORK: u64 = 12;
-/// Bytes of planning for one point: its eight nearest leaders, and the cells it is in, twice.
-const PLAN_BYTES: u64 = 8 * 8 + 8 * 8 + 2 * 8 * 4 + 4;
+/// Work of a search for one point: 2 to plan it, 1 in each of 12 cells, 2 to pull.
+const WORK: u64 = 16;
+/// Bytes of planning for one point: its twelve nearest leaders, and the cells it is in, twice.
+const PLAN_BYTES: u64 = 12 * 8 + 12 * 8 + 2 * 12 * 4 + 4;
 
 /// An approximate search between its stages.
 ///
