@@ -1,5 +1,7 @@
 //! A partition of a level's vertices, with the totals of its communities.
 
+use super::level::{Adjacency, Rule};
+
 /// Which community each vertex is in, and what each community weighs.
 pub(super) struct Communities {
     /// The community of each vertex.
@@ -53,6 +55,28 @@ impl Communities {
             self.free.push(from);
         }
     }
+}
+
+/// What the partition `labels` is worth, in units, beside the edges inside vertices; labels are
+/// below the number of vertices.
+pub(super) fn quality<A: Adjacency>(
+    adjacency: &A,
+    rule: &Rule,
+    node_weight: &[i64],
+    labels: &[u32],
+) -> f64 {
+    let mut total = vec![0i64; labels.len()];
+    let mut inside = 0i64;
+    for (v, (&c, &weight)) in labels.iter().zip(node_weight).enumerate() {
+        total[c as usize] += weight;
+        let row = adjacency.row(v);
+        inside += row
+            .filter(|&(u, _)| labels[u as usize] == c)
+            .map(|(_, w)| w)
+            .sum::<i64>();
+    }
+    let expected: f64 = total.iter().map(|&t| (t as f64).powi(2)).sum();
+    (inside as f64 - rule.rho * expected) / 2.0
 }
 
 /// Renumbers labels to `0..count` by first appearance and returns the count; labels are below

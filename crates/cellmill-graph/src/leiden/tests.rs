@@ -253,6 +253,31 @@ fn modularity_is_the_reference_s() {
 }
 
 #[test]
+fn climbs_are_compared_by_what_is_maximised() {
+    let graph = planted(400, 7, 12, 4, 3);
+    let scale = f64::from(1 << 20);
+    let input = Weighted {
+        graph: &graph,
+        scale,
+    };
+    let strengths: Vec<i64> = (0..400)
+        .map(|v| input.row(v).map(|(_, w)| w).sum())
+        .collect();
+    let total = strengths.iter().sum::<i64>() as f64;
+    for (resolution, groups) in [(0.3, 2), (1.0, 9), (2.5, 40)] {
+        let rule = Rule {
+            rho: resolution / total,
+            least: 0.0,
+            theta: 1.0,
+        };
+        let labels: Vec<u32> = (0..400).map(|v| (mix(v) % groups) as u32).collect();
+        let quality = communities::quality(&input, &rule, &strengths, &labels);
+        let difference = 2.0 * quality / total - modularity(&graph, &labels, resolution);
+        assert!(difference.abs() < 1e-6, "{difference}");
+    }
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     let graph = planted(40_000, 30, 14, 4, 5);
     for objective in [Objective::Modularity, Objective::Cpm] {
