@@ -163,7 +163,13 @@ impl<'a> ResultFile<'a> {
 
     /// X, raw and layers as they are.
     fn matrices(&mut self) -> Result<()> {
-        for element in ["X", "raw", "layers"] {
+        // Files before anndata 0.7 have no group `raw`, but elements that stand for its members.
+        let raw: &[&str] = if self.file.exists("raw") {
+            &["raw"]
+        } else {
+            &["raw/X", "raw/var", "raw/varm"]
+        };
+        for element in ["X", "layers"].iter().chain(raw) {
             if self.file.exists(element) {
                 self.writer.copy_from(self.file, element, element)?;
             }
