@@ -100,20 +100,22 @@ NOISE = {
 The loss is relative; everything else is absolute."""
 
 
-def check_layout(ours: np.ndarray, theirs: list[np.ndarray], connectivities, points, labels):
-    assert ours.dtype == np.float32
-    assert np.isfinite(ours).all()
+def check_layout(ours: list[np.ndarray], theirs: list[np.ndarray], connectivities, points, labels):
+    """The median of our seeds against the worst of umap-learn's.
+
+    One seed against a few says little where a layout hangs on luck: on sc_mixology the silhouette
+    of umap-learn's own runs lies between 0.13 and 0.29 (24 seeds), by where its islands land.
+    """
+    for layout in ours:
+        assert layout.dtype == np.float32
+        assert np.isfinite(layout).all()
     labels = np.asarray(labels).astype(str)
-    known = labels != "nan"
-    own = measures(ours, connectivities, points, labels) if known.all() else None
-    if own is None:
-        labels = np.where(known, labels, "unknown")
-        own = measures(ours, connectivities, points, labels)
+    labels = np.where(labels == "nan", "unknown", labels)
+    own = [measures(x, connectivities, points, labels) for x in ours]
     ref = [measures(x, connectivities, points, labels) for x in theirs]
-    for what, value in own.items():
-        print(f"{what}: {value:.4f}, umap-learn {[round(r[what], 4) for r in ref]}")
-    for what, value in own.items():
-        values = [r[what] for r in ref]
+    for what in own[0]:
+        value, values = float(np.median([r[what] for r in own])), [r[what] for r in ref]
+        print(f"{what}: {value:.4f}, umap-learn {[round(v, 4) for v in values]}")
         if what == "loss":
             assert value <= max(values) * (1 + NOISE[what]), what
         elif what == "torn":
