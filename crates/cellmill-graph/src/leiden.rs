@@ -468,6 +468,8 @@ impl Search<'_> {
         labels: &[u32],
         key: u64,
     ) -> Result<(Vec<u32>, bool)> {
+        let bytes = CLIMBS * BYTES_A_VERTEX * labels.len() as u64;
+        let _climbs = self.ctx.budget().reserve(bytes, "leiden's climbs")?;
         let found: Vec<(f64, Vec<u32>, bool)> = (0..CLIMBS)
             .into_par_iter()
             .map(|attempt| {
