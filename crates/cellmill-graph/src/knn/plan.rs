@@ -228,6 +228,8 @@ impl Leaders {
                     let mut keys: Vec<u64> = squares
                         .iter()
                         .enumerate()
+                        // A leader that lost its points has no place.
+                        .filter(|&(leader, _)| !self.norms[leader].is_nan())
                         .map(|(leader, squares)| crate::kernel::key(squares[column], leader as u32))
                         .collect();
                     if among < keys.len() {
