@@ -10,6 +10,8 @@ mod machine;
 mod output;
 mod progress;
 
+pub use machine::default_limit;
+
 use clap::Parser;
 use std::ffi::OsString;
 

@@ -56,7 +56,8 @@ pub fn prepare(args: &MachineArgs, target: Option<&Path>) -> Result<Machine> {
     Ok(Machine { context, progress })
 }
 
-fn default_limit() -> u64 {
+/// The memory limit where none was given: a share of the machine's memory, in bytes.
+pub fn default_limit() -> u64 {
     total_memory().map_or(4_000_000_000, |bytes| (bytes as f64 * DEFAULT_SHARE) as u64)
 }
 

@@ -5,6 +5,7 @@ pub mod draw;
 pub mod error;
 pub mod input;
 pub mod keys;
+pub mod matrix;
 pub mod needs;
 pub mod params;
 pub mod plan;

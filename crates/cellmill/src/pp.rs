@@ -2,4 +2,5 @@
 
 pub mod highly_variable_genes;
 pub mod neighbors;
+pub mod normalize_total;
 pub mod pca;

@@ -1,6 +1,9 @@
 //! Highly variable genes (`sc.pp.highly_variable_genes`).
 
+mod moments;
 mod seurat;
+
+pub use moments::{MomentsPlan, of_matrix};
 
 use crate::slot::{Patch, Slot, dict, text};
 use crate::{Error, Result, keys};

@@ -2,6 +2,10 @@
 
 use crate::slot::{Patch, Slot, dict, floats, matrix, text};
 use crate::{Error, Result, keys};
+use cellmill_engine::keep::{KeptColumns, Precision};
+use cellmill_engine::linalg::{pca, project};
+use cellmill_engine::reduce::Gram;
+use cellmill_engine::{Context, Op, Reservation, Source, run_stage};
 use cellmill_io::{ArrayData, Elem, Scalar};
 
 /// Principal components of the selected genes.
@@ -46,6 +50,56 @@ pub fn n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> Result<usize> 
         )));
     }
     Ok(n as usize)
+}
+
+/// Principal components of the `selected` columns (`None`: all) of `source` after `ops`: one read.
+/// The columns are kept, so that the scores need no second one.
+///
+/// Matches `sc.pp.pca(zero_center=True)`.
+///
+/// # Errors
+/// When the kept columns, the Gram matrix or the scores do not fit the budget, no column varies, or
+/// whatever is wrong with the source.
+pub fn of_matrix(
+    ctx: &Context,
+    source: &dyn Source,
+    ops: &[Op],
+    selected: Option<&[u32]>,
+    n_comps: usize,
+) -> Result<Pca> {
+    let mut ops = ops.to_vec();
+    if let Some(genes) = selected {
+        ops.push(Op::SelectGenes {
+            genes: genes.to_vec(),
+        });
+    }
+    let width = cellmill_engine::op::Pipeline::new(&ops, source.n_rows(), source.n_cols())?.n_cols();
+    let kept = KeptColumns::new(ctx, source.grid(), width, Precision::F32);
+    run_stage(ctx, "selected genes", source, &ops, &(), &kept)?;
+    Ok(of_kept(ctx, &kept, n_comps)?.0)
+}
+
+/// Principal components of columns that an earlier stage kept, and the scores' bytes in the budget.
+///
+/// # Errors
+/// As [`of_matrix`].
+pub fn of_kept(
+    ctx: &Context,
+    kept: &KeptColumns,
+    n_comps: usize,
+) -> Result<(Pca, Reservation)> {
+    let gram = run_stage(ctx, "Gram matrix", kept, &[], &Gram::new(kept.n_cols()), &())?;
+    let components = pca(ctx, &gram, n_comps)?;
+    drop(gram);
+    let scores = project(ctx, kept, &components)?;
+    let pca = Pca {
+        n_comps,
+        scores: scores.data,
+        loadings: components.loadings,
+        variance: components.variance,
+        variance_ratio: components.variance_ratio,
+    };
+    Ok((pca, scores.held))
 }
 
 impl Pca {

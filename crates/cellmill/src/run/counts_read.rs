@@ -156,7 +156,7 @@ impl CountsRead {
 }
 
 /// `numpy.median`; 0 for no values.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     if values.is_empty() {
         return 0.0;

@@ -1,14 +1,12 @@
 //! The second read: the selected genes kept, their Gram matrix, and X of the result.
 
-use crate::Result;
+use crate::{Result, pp};
 use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::pp::pca::Pca;
 use crate::result::ResultFile;
 use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::linalg::{pca, project};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::Gram;
 use cellmill_engine::run::run_stage;
 use cellmill_engine::{Context, Reservation, Source, sink};
 use cellmill_io::{CsrSink, CsrSinkOptions};
@@ -81,20 +79,8 @@ pub fn read_genes(
         }
         _ => run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?,
     }
-    let gram = run_stage(ctx, "Gram matrix", &kept, &[], &Gram::new(k), &())?;
-    let components = pca(ctx, &gram, n_comps)?;
-    drop(gram);
-    let scores = project(ctx, &kept, &components)?;
-    Ok(GenesRead {
-        pca: Pca {
-            n_comps,
-            scores: scores.data,
-            loadings: components.loadings,
-            variance: components.variance,
-            variance_ratio: components.variance_ratio,
-        },
-        held: scores.held,
-    })
+    let (pca, held) = pp::pca::of_kept(ctx, &kept, n_comps)?;
+    Ok(GenesRead { pca, held })
 }
 
 fn with(ops: &[Op], last: Op) -> Vec<Op> {

@@ -1,0 +1,40 @@
+//! The extension module `cellmill._native`: convert, call, convert back. No number is computed here.
+//!
+//! `enter` runs long calls without the GIL and watches for Ctrl-C; `failure` maps errors to
+//! exceptions; `matrix` is the lazy matrix of a file, `operand` what a fold may read; one thin file
+//! for each namespace.
+#![forbid(unsafe_code)]
+
+mod command;
+mod enter;
+mod failure;
+mod fold;
+mod matrix;
+mod operand;
+mod pp;
+mod simulate;
+mod tl;
+
+use pyo3::prelude::*;
+
+/// The native half of cellmill.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::command::{default_memory, run_command};
+    #[pymodule_export]
+    use crate::failure::Error;
+    #[pymodule_export]
+    use crate::fold::{fold_chunk, merge_states, merge_tree, project_chunk, read_moments, read_totals, solve_gram};
+    #[pymodule_export]
+    use crate::matrix::{Matrix, matrices};
+    #[pymodule_export]
+    use crate::pp::{
+        apply, connectivities, highly_variable_genes, neighbors, norm_factors, pca, pca_n_comps,
+        totals,
+    };
+    #[pymodule_export]
+    use crate::simulate::simulate;
+    #[pymodule_export]
+    use crate::tl::{find_ab, leiden, umap};
+}

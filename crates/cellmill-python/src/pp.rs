@@ -1,0 +1,283 @@
+//! `cellmill.pp`: arrays in, arrays out.
+
+use crate::enter::{Machine, detached, enter};
+use crate::failure::Failure;
+use crate::operand::operand;
+use cellmill::params::{Metric, RunParams};
+use cellmill::pp;
+use cellmill::pp::highly_variable_genes::{HighlyVariable, HvgParams, Selection};
+use cellmill_engine::op::{Pipeline, Scratch};
+use cellmill_engine::{Block, Op, Values};
+use cellmill_graph::fuzzy::fuzzy_simplicial_set;
+use cellmill_graph::{KnnGraph, Points, WeightedGraph};
+use cellmill_io::ArrayData;
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// A row-major matrix as a numpy array.
+pub fn matrix<'py, T: numpy::Element>(
+    py: Python<'py>,
+    data: Vec<T>,
+    n_cols: usize,
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    let n_rows = data.len() / n_cols.max(1);
+    PyArray1::from_vec(py, data).reshape([n_rows, n_cols])
+}
+
+/// The total of each cell.
+#[pyfunction]
+pub fn totals<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    x: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let found = enter(py, machine, |ctx| {
+        Ok(pp::normalize_total::totals(ctx, &*view.source, &view.ops)?)
+    })?;
+    Ok(PyArray1::from_vec(py, found))
+}
+
+/// From totals: the target (`asked`, or their median) and scanpy's factor of each cell.
+#[pyfunction]
+#[pyo3(signature = (totals, asked=None))]
+pub fn norm_factors<'py>(
+    py: Python<'py>,
+    totals: PyReadonlyArray1<'py, f64>,
+    asked: Option<f64>,
+) -> PyResult<(f64, Bound<'py, PyArray1<f64>>)> {
+    let totals = totals.as_slice()?;
+    let target = pp::normalize_total::target_sum(totals, asked).map_err(Failure::from)?;
+    let factors = pp::normalize_total::factors(totals, target);
+    Ok((target, PyArray1::from_vec(py, factors)))
+}
+
+/// One op on a CSR matrix in memory: the new values, in the order of the old ones. `op` is
+/// `normalize_total` (with a target) or `log1p` (with a base or none).
+#[pyfunction]
+#[pyo3(signature = (x, op, parameter=None, round=true))]
+pub fn apply<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    op: &str,
+    parameter: Option<f64>,
+    round: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut ops = vec![match (op, parameter) {
+        ("normalize_total", Some(target_sum)) => Op::NormalizeTotal { target_sum },
+        ("log1p", base) => Op::Log1p { base },
+        _ => return Err(PyValueError::new_err(format!("there is no op {op}"))),
+    }];
+    if round {
+        ops.push(Op::RoundF32);
+    }
+    let x = operand(x)?;
+    let view = x.view()?;
+    let (narrow, wide) = detached(py, move || {
+        let source = &*view.source;
+        let pipeline = Pipeline::new(&ops, source.n_rows(), source.n_cols())?;
+        let (mut block, mut out) = (Block::new(source.n_cols()), Block::new(source.n_cols()));
+        let mut scratch = Scratch::default();
+        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+        let mut reader = source.open(0..source.grid().n_blocks())?;
+        while reader.next_block(&mut block)? {
+            pipeline.apply(&block, &mut scratch, &mut out)?;
+            match &out.values {
+                Values::F32(v) => narrow.extend_from_slice(v),
+                Values::F64(v) => wide.extend_from_slice(v),
+            }
+        }
+        Ok((narrow, wide))
+    })?;
+    Ok(if round {
+        PyArray1::from_vec(py, narrow).into_any()
+    } else {
+        PyArray1::from_vec(py, wide).into_any()
+    })
+}
+
+/// What the user asked of highly_variable_genes.
+#[derive(FromPyObject)]
+pub struct Asked {
+    n_top_genes: Option<u64>,
+    min_mean: f64,
+    max_mean: f64,
+    min_disp: f64,
+    max_disp: f64,
+    n_bins: usize,
+    base: Option<f64>,
+}
+
+impl Asked {
+    pub fn base(&self) -> Option<f64> {
+        self.base
+    }
+
+    pub fn params(&self) -> HvgParams {
+        HvgParams {
+            selection: match self.n_top_genes {
+                Some(n) => Selection::Top(n),
+                None => Selection::Cutoffs {
+                    min_mean: self.min_mean,
+                    max_mean: self.max_mean,
+                    min_disp: self.min_disp,
+                    max_disp: self.max_disp,
+                },
+            },
+            n_bins: self.n_bins,
+        }
+    }
+}
+
+/// The columns of var, by scanpy's names, and the warnings.
+pub fn columns<'py>(py: Python<'py>, found: HighlyVariable) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("means", PyArray1::from_vec(py, found.means))?;
+    dict.set_item("dispersions", PyArray1::from_vec(py, found.dispersions))?;
+    let norm = found.dispersions_norm.iter().map(|&x| x as f32);
+    dict.set_item("dispersions_norm", PyArray1::from_iter(py, norm))?;
+    dict.set_item(
+        "highly_variable",
+        PyArray1::from_vec(py, found.highly_variable),
+    )?;
+    dict.set_item("warnings", found.warnings)?;
+    Ok(dict)
+}
+
+/// Highly variable genes of the flavour seurat, of a matrix whose logarithm has base `asked.base`.
+#[pyfunction]
+pub fn highly_variable_genes<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    x: &Bound<'py, PyAny>,
+    asked: Asked,
+) -> PyResult<Bound<'py, PyDict>> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let found = enter(py, machine, |ctx| {
+        Ok(pp::highly_variable_genes::of_matrix(
+            ctx,
+            &*view.source,
+            &view.ops,
+            asked.base,
+            &asked.params(),
+        )?)
+    })?;
+    columns(py, found)
+}
+
+/// scanpy's number of components for so many cells and genes.
+#[pyfunction]
+#[pyo3(signature = (asked, n_cells, n_genes))]
+pub fn pca_n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> PyResult<usize> {
+    Ok(pp::pca::n_comps(asked, n_cells, n_genes).map_err(Failure::from)?)
+}
+
+/// Principal components of the selected columns: scores, loadings, variance, ratio.
+#[pyfunction]
+#[pyo3(signature = (machine, x, selected, n_comps))]
+pub fn pca<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    x: &Bound<'py, PyAny>,
+    selected: Option<Vec<u32>>,
+    n_comps: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let found = enter(py, machine, |ctx| {
+        let selected = selected.as_deref();
+        Ok(pp::pca::of_matrix(ctx, &*view.source, &view.ops, selected, n_comps)?)
+    })?;
+    (
+        matrix(py, found.scores, n_comps)?,
+        matrix(py, found.loadings, n_comps)?,
+        PyArray1::from_vec(py, found.variance),
+        PyArray1::from_vec(py, found.variance_ratio),
+    )
+        .into_bound_py_any(py)
+}
+
+fn graph<'py>(py: Python<'py>, graph: WeightedGraph) -> PyResult<Bound<'py, PyAny>> {
+    (
+        PyArray1::from_iter(py, graph.indptr.iter().map(|&p| p as i64)),
+        PyArray1::from_iter(py, graph.indices.iter().map(|&j| j as i32)),
+        PyArray1::from_vec(py, graph.weights),
+    )
+        .into_bound_py_any(py)
+}
+
+/// Neighbours of points (n x d, row-major): (indptr, indices, distances) and (indptr, indices,
+/// weights), and the number of neighbours, the cell itself counted.
+#[pyfunction]
+pub fn neighbors<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    points: PyReadonlyArray2<'py, f32>,
+    n_neighbors: usize,
+    metric: &str,
+    seed: u64,
+) -> PyResult<Bound<'py, PyAny>> {
+    let metric = match metric {
+        "euclidean" => Metric::Euclidean,
+        "cosine" => Metric::Cosine,
+        other => return Err(PyValueError::new_err(format!("there is no metric {other}"))),
+    };
+    let params = RunParams {
+        n_neighbors,
+        metric,
+        seed,
+        ..RunParams::default()
+    };
+    params.validate().map_err(Failure::from)?;
+    let (n, d) = (points.shape()[0], points.shape()[1]);
+    let values = points.as_slice()?;
+    let (distances, weights, k) = enter(py, machine, |ctx| {
+        let points = Points::new(values, n, d)?;
+        let (knn, graph) = pp::neighbors::neighbors(ctx, points, &params)?;
+        Ok((pp::neighbors::distances(&knn), graph, knn.k + 1))
+    })?;
+    let indptr = PyArray1::from_iter(py, distances.indptr.iter().map(|&p| p as i64));
+    let indices = PyArray1::from_iter(py, distances.indices.iter().map(|&j| j as i32));
+    let values = match distances.data {
+        ArrayData::F64(v) => PyArray1::from_vec(py, v).into_any(),
+        ArrayData::F32(v) => PyArray1::from_vec(py, v).into_any(),
+        _ => return Err(crate::failure::Error::new_err("distances are not floats")),
+    };
+    ((indptr, indices, values), graph(py, weights)?, k).into_bound_py_any(py)
+}
+
+/// The fuzzy set of neighbours that someone else found: n x k indices and distances, in order of
+/// distance, the cell itself not among them.
+#[pyfunction]
+pub fn connectivities<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    indices: PyReadonlyArray2<'py, i32>,
+    distances: PyReadonlyArray2<'py, f64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (n, k) = (indices.shape()[0], indices.shape()[1]);
+    if distances.shape() != [n, k] {
+        return Err(PyValueError::new_err(
+            "indices and distances of neighbours must have the same shape",
+        ));
+    }
+    let knn = KnnGraph {
+        n,
+        k,
+        indices: bytemuck::cast_slice(indices.as_slice()?).to_vec(),
+        distances: distances.as_slice()?.to_vec(),
+        exact: true,
+    };
+    if knn.indices.iter().any(|&j| j as usize >= n) {
+        return Err(PyValueError::new_err(format!(
+            "a neighbour of {n} cells has a number outside them"
+        )));
+    }
+    let found = enter(py, machine, |ctx| Ok(fuzzy_simplicial_set(ctx, &knn)?))?;
+    graph(py, found)
+}

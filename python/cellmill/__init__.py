@@ -1,0 +1,30 @@
+"""cellmill: scanpy's calls on a matrix that is larger than memory.
+
+``import cellmill as cm`` stands where ``import scanpy as sc`` stood: :func:`read_h5ad` returns a
+real :class:`anndata.AnnData` whose matrices are lazy, ``cm.pp`` and ``cm.tl`` have scanpy 1.12's
+signatures and write scanpy's slots, and scanpy's own functions work on the result.
+"""
+
+from importlib.metadata import version as _version
+
+from . import datasets, pl, pp, tl
+from ._explain import explain
+from ._native import Error
+from ._read import read_h5ad
+from ._settings import settings
+from ._write import attach, write_h5ad
+
+__version__ = _version("cellmill")
+
+__all__ = [
+    "Error",
+    "attach",
+    "datasets",
+    "explain",
+    "pl",
+    "pp",
+    "read_h5ad",
+    "settings",
+    "tl",
+    "write_h5ad",
+]

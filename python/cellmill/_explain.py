@@ -1,0 +1,68 @@
+"""What will happen when a matrix is used."""
+
+from typing import Any
+
+import dask.array as da
+from anndata import AnnData
+from scipy import sparse
+
+from ._lazy import LazyMatrix, plan_of
+
+
+def explain(data: AnnData | Any, layer: str | None = None) -> str:
+    """Print, and return, what a matrix is and what will happen when it is used.
+
+    Parameters
+    ----------
+    data
+        An AnnData, or a matrix.
+    layer
+        The layer to explain, in place of X.
+
+    Returns
+    -------
+    str
+        Whether calls run natively (Rust reads the file by itself) or on someone else's chunks, and
+        why; the source; the ops that wait; how many blocks and reads.
+    """
+    if isinstance(data, AnnData):
+        x, name = (data.X, "X") if layer is None else (data.layers[layer], f"layers/{layer}")
+    else:
+        x, name = data, "matrix"
+    text = "\n".join(_lines(x, name))
+    print(text)
+    return text
+
+
+def _lines(x: Any, name: str) -> list[str]:
+    plan = plan_of(x)
+    if plan is not None:
+        ops = plan.op_names()
+        return [
+            f"{name}: native, {plan.shape[0]} x {plan.shape[1]}, {plan.dtype}",
+            f"  reads   {plan.describe()}",
+            f"  blocks  {len(plan.block_rows)}",
+            f"  ops     {' > '.join(ops) if ops else 'none'}",
+            "  reads of the file: highly_variable_genes 1, pca 1, normalize_total 0 "
+            "(1 where target_sum is None)",
+        ]
+    if isinstance(x, da.Array):
+        return [
+            f"{name}: foreign, {x.shape[0]} x {x.shape[1]}, {x.dtype}",
+            f"  why     {_why(x)}",
+            f"  chunks  {x.numblocks[0]} x {x.numblocks[1]}, folded as Dask tasks",
+            "  passes over the chunks: highly_variable_genes 1, pca 2",
+        ]
+    if x is None:
+        return [f"{name}: there is none"]
+    kind = f"scipy {x.format}" if sparse.issparse(x) else type(x).__name__
+    how = "read in place" if sparse.issparse(x) and x.format == "csr" else "turned into CSR first"
+    return [f"{name}: in memory, {x.shape[0]} x {x.shape[1]}, {x.dtype}, {kind}, {how}"]
+
+
+def _why(x: da.Array) -> str:
+    if isinstance(x, LazyMatrix) or x.name.startswith("cellmill-"):
+        return "its chunks were computed (persist), and they are used instead of the file"
+    if any(layer.startswith("cellmill-") for layer in getattr(x.dask, "layers", {})):
+        return "a Dask operation was applied to a lazy matrix of cellmill's"
+    return "it is not a matrix that cellmill.read_h5ad made"

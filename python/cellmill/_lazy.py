@@ -1,0 +1,169 @@
+"""The lazy matrix: a Dask array of CSR chunks that remembers its native plan.
+
+The plan travels in the array's graph, on the layer that bears the array's name. So it is found in
+an AnnData view and after unpickling, and it is not found where Dask has put computed chunks in the
+layer's place (``persist``): then the chunks that are there are used.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import dask.array as da
+import numpy as np
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from scipy import sparse
+
+from . import _native
+
+try:
+    from dask._task_spec import Task
+
+    def _task(key: tuple, function: Any, *arguments: Any) -> Any:
+        return Task(key, function, *arguments)
+except ImportError:
+
+    def _task(key: tuple, function: Any, *arguments: Any) -> Any:
+        return (function, *arguments)
+
+
+def chunk_class() -> type:
+    """The class of chunks, as anndata's settings ask for."""
+    import anndata
+
+    arrays = getattr(anndata.settings, "use_sparse_array_on_read", False)
+    return sparse.csr_array if arrays else sparse.csr_matrix
+
+
+def read_block(plan: _native.Matrix, i: int) -> Any:
+    """Chunk `i` of a matrix, as scipy CSR: a task of Dask's."""
+    shape = plan.shape
+    make = chunk_class()
+    if not plan.block_rows:
+        return make((0, shape[1]), dtype=plan.dtype)
+    indptr, indices, values = plan.read_block(i)
+    if values.dtype != plan.dtype:
+        values = values.astype(plan.dtype)
+    chunk = make((plan.block_rows[i], shape[1]), dtype=plan.dtype)
+    chunk.data, chunk.indices, chunk.indptr = values, indices, indptr.astype(np.int32)
+    chunk.has_sorted_indices = chunk.has_canonical_format = True
+    return chunk
+
+
+class PlanLayer(MaterializedLayer):
+    """The layer of a lazy matrix: its tasks, and the plan that they are parts of."""
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        annotations: Mapping | None = None,
+        collection_annotations: Mapping | None = None,
+        plan: _native.Matrix | None = None,
+    ) -> None:
+        super().__init__(mapping, annotations, collection_annotations)
+        self.plan = plan
+
+
+class LazyMatrix(da.Array):
+    """A matrix of a file: an ordinary Dask array whose selections stay native."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, plan: _native.Matrix) -> "LazyMatrix":
+        """The array of a native plan."""
+        _refuse_query_planning()
+        name = "cellmill-" + hashlib.sha256(plan.to_json().encode()).hexdigest()[:32]
+        n_rows, n_cols = plan.shape
+        rows = tuple(plan.block_rows) or (0,)
+        tasks = {(name, i, 0): _task((name, i, 0), read_block, plan, i) for i in range(len(rows))}
+        graph = HighLevelGraph({name: PlanLayer(tasks, plan=plan)}, {name: set()})
+        meta = chunk_class()((0, 0), dtype=plan.dtype)
+        return cls.__new__(cls, graph, name, (rows, (n_cols,)), dtype=plan.dtype, meta=meta)
+
+    def __reduce__(self) -> tuple:
+        plan = plan_of(self)
+        return super().__reduce__() if plan is None else (LazyMatrix.of, (plan,))
+
+    def copy(self) -> "LazyMatrix":
+        """Itself: it cannot be changed, so nothing is copied."""
+        return self
+
+    def __copy__(self) -> "LazyMatrix":
+        return self
+
+    def __deepcopy__(self, memo: dict) -> "LazyMatrix":
+        return self
+
+    def __getitem__(self, index: Any) -> da.Array:
+        plan = plan_of(self)
+        selected = None if plan is None else _select(plan, self.shape, index)
+        return super().__getitem__(index) if selected is None else LazyMatrix.of(selected)
+
+
+def _refuse_query_planning() -> None:
+    if getattr(da, "ARRAY_EXPR_ENABLED", False):
+        raise NotImplementedError(
+            "Dask's array query planning is on, and cellmill's lazy matrices do not work with it; "
+            "set dask.config.set({'array.query-planning': False}) before dask.array is imported"
+        )
+
+
+def plan_of(x: Any) -> _native.Matrix | None:
+    """The native plan of an array, or None where it has none (any more)."""
+    if not isinstance(x, da.Array):
+        return None
+    layer = getattr(x.dask, "layers", {}).get(x.name)
+    return layer.plan if isinstance(layer, PlanLayer) else None
+
+
+def _select(
+    plan: _native.Matrix, shape: tuple[int, int], index: Any
+) -> _native.Matrix | None:
+    """The plan of a selection, or None where only Dask can make it."""
+    if not isinstance(index, tuple):
+        index = (index,)
+    if any(i is Ellipsis for i in index):
+        index = tuple(i for i in index if i is not Ellipsis)
+    if len(index) > 2 or any(i is None for i in index):
+        return None
+    picked = []
+    for one, n in zip((*index, *[slice(None)] * (2 - len(index))), shape, strict=True):
+        positions = _positions(one, n)
+        if positions is None:
+            return None
+        picked.append(positions)
+    rows, columns = picked
+    if rows is not Ellipsis:
+        mask = np.zeros(shape[0], dtype=bool)
+        mask[rows] = True
+        plan = plan.select_cells(mask)
+    if columns is not Ellipsis:
+        plan = plan.select_genes(columns.tolist())
+    return plan
+
+
+def _positions(index: Any, n: int) -> Any:
+    """Increasing positions, Ellipsis for all, None for what is no such selection."""
+    if isinstance(index, slice):
+        start, stop, step = index.indices(n)
+        if step < 1:
+            return None
+        return Ellipsis if (start, stop, step) == (0, n, 1) else np.arange(start, stop, step)
+    if not isinstance(index, (np.ndarray, list)):
+        return None
+    index = np.asarray(index)
+    if index.ndim != 1:
+        return None
+    if index.dtype == bool:
+        if len(index) != n:
+            raise IndexError(f"a mask of {len(index)} was given for an axis of {n}")
+        return np.flatnonzero(index)
+    if index.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if index.dtype.kind not in "iu":
+        return None
+    index = np.where(index < 0, index + n, index)
+    if index.min() < 0 or index.max() >= n:
+        raise IndexError(f"an index outside an axis of {n}")
+    return index if np.all(np.diff(index) > 0) else None

@@ -1,0 +1,152 @@
+"""What every long call runs in: memory, threads, scratch, and what is said meanwhile."""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+from . import _native
+
+_UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+
+
+def _size(value: int | float | str) -> int:
+    """Bytes of a size: a number, or a string such as ``"8G"``, ``"1.5GB"``, ``"512MiB"``."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        found = re.fullmatch(r"\s*([0-9.]+)\s*([KMGT]?I?)B?\s*", str(value).upper())
+        if found is None:
+            raise ValueError(f"memory is {value!r}, and must be a size such as '8G' or '512MiB'")
+        number = float(found[1]) * _UNITS[found[2]]
+    if number < 1:
+        raise ValueError(f"memory is {value!r}, and must be above 0")
+    return int(number)
+
+
+class Settings:
+    """The surroundings of every long call. No result depends on any of them."""
+
+    def __init__(self) -> None:
+        self._memory: int | None = None
+        self._threads = 0
+        self._scratch: Path | None = None
+        self._verbosity = 1
+        self._progress = "auto"
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a call may reserve. Set it with a number or ``"8G"``; ``None``: 70 % of the machine."""
+        return _native.default_memory() if self._memory is None else self._memory
+
+    @memory.setter
+    def memory(self, value: int | float | str | None) -> None:
+        self._memory = None if value is None else _size(value)
+
+    @property
+    def threads(self) -> int:
+        """Threads of a call; 0 is one for each core."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int) -> None:
+        if value < 0:
+            raise ValueError(f"threads is {value}, and must be at least 0")
+        self._threads = int(value)
+
+    @property
+    def scratch(self) -> Path:
+        """The folder for scratch files; ``None``: the system's folder for temporary files."""
+        return Path(tempfile.gettempdir()) if self._scratch is None else self._scratch
+
+    @scratch.setter
+    def scratch(self, value: str | os.PathLike[str] | None) -> None:
+        if value is not None and not Path(value).is_dir():
+            raise FileNotFoundError(f"the scratch folder {value} does not exist")
+        self._scratch = None if value is None else Path(value)
+
+    @property
+    def verbosity(self) -> int:
+        """0: errors only; 1: warnings; 2: notes as well."""
+        return self._verbosity
+
+    @verbosity.setter
+    def verbosity(self, value: int) -> None:
+        self._verbosity = int(value)
+
+    @property
+    def progress(self) -> str:
+        """Where progress is shown: ``"auto"`` (a terminal or a notebook), ``"on"``, ``"off"``."""
+        return self._progress
+
+    @progress.setter
+    def progress(self, value: str) -> None:
+        if value not in ("auto", "on", "off"):
+            raise ValueError(f"progress is {value!r}, and must be 'auto', 'on' or 'off'")
+        self._progress = value
+
+    def __repr__(self) -> str:
+        return (
+            f"memory={self.memory}, threads={self.threads}, scratch={str(self.scratch)!r}, "
+            f"verbosity={self.verbosity}, progress={self.progress!r}"
+        )
+
+    def _machine(self) -> SimpleNamespace:
+        """What the native calls take."""
+        return SimpleNamespace(
+            memory=self.memory,
+            threads=self.threads,
+            scratch=self.scratch,
+            observe=_Watch(self._shows(), self._verbosity),
+        )
+
+    def _shows(self) -> bool:
+        notebook = "ipykernel" in sys.modules
+        return self._progress == "on" or (
+            self._progress == "auto" and (notebook or sys.stderr.isatty())
+        )
+
+
+class _Watch:
+    """Takes the events of one call: a line of progress, warnings, notes."""
+
+    def __init__(self, shows: bool, verbosity: int) -> None:
+        self._shows = shows
+        self._verbosity = verbosity
+        self._total = 0
+
+    def __call__(self, text: str) -> None:
+        event = json.loads(text)
+        handle: Callable[[dict], None] | None = getattr(self, "_" + event["event"], None)
+        if handle is not None:
+            handle(event)
+
+    def _stage_started(self, event: dict) -> None:
+        self._total = event["total"]
+
+    def _progress(self, event: dict) -> None:
+        if self._shows and self._total:
+            done = 100 * event["done"] // self._total
+            print(f"\r{event['stage']}: {done:3d} %", end="", file=sys.stderr, flush=True)
+
+    def _stage_finished(self, event: dict) -> None:
+        if self._shows:
+            line = f"\r{event['stage']}: {event['seconds']:.1f} s"
+            print(line.ljust(40), file=sys.stderr, flush=True)
+
+    def _warning(self, event: dict) -> None:
+        if self._verbosity >= 1:
+            warnings.warn(event["text"], UserWarning, stacklevel=4)
+
+    def _note(self, event: dict) -> None:
+        if self._verbosity >= 2:
+            print(event["text"], file=sys.stderr)
+
+
+settings = Settings()

@@ -1,0 +1,105 @@
+"""Logarithms of counts."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from .. import _foreign, _native
+from .._lazy import LazyMatrix, plan_of
+from .._matrix import csr_parts, is_foreign
+from .._slots import get_x, prepared, set_x
+
+
+def log1p(
+    data: AnnData | Any,
+    *,
+    base: float | None = None,
+    copy: bool = False,
+    chunked: bool | None = None,
+    chunk_size: int | None = None,
+    layer: str | None = None,
+    obsm: str | None = None,
+) -> AnnData | Any | None:
+    """Take ln(1 + x) of every value.
+
+    Parameters
+    ----------
+    data
+        The annotated matrix, cells x genes, or a matrix.
+    base
+        Base of the logarithm; ``None``: natural.
+    copy
+        Whether to return a copy of the AnnData.
+    chunked, chunk_size
+        Have no meaning here: every lazy matrix is worked on in chunks.
+    layer, obsm
+        What to work on in place of X.
+
+    Returns
+    -------
+    AnnData or matrix or None
+        Writes X (or the layer) and ``uns["log1p"] = {"base": base}``. Integers become float64,
+        floats keep their dtype. A lazy matrix stays lazy, and the call returns at once. A matrix
+        that is given in place of an AnnData is returned as a new one.
+
+    Raises
+    ------
+    ValueError
+        Where a value is -1 or less, or with `chunked` or `chunk_size`.
+
+    Notes
+    -----
+    Matches :func:`scanpy.pp.log1p`.
+    """
+    if chunked or chunk_size is not None:
+        raise ValueError(
+            "chunked and chunk_size have no meaning here, since a lazy matrix is always worked on "
+            "in chunks; leave them out"
+        )
+    if not isinstance(data, AnnData):
+        if layer is not None or obsm is not None:
+            raise ValueError("layer and obsm need an AnnData, and a matrix was given")
+        return _log1p(data, base)
+    adata = prepared(data, copy)
+    if "log1p" in adata.uns:
+        warnings.warn(
+            "adata.X seems to be already log-transformed.", UserWarning, stacklevel=2
+        )
+    set_x(adata, _log1p(get_x(adata, layer, obsm), base), layer, obsm)
+    adata.uns["log1p"] = {"base": base}
+    return adata if copy else None
+
+
+def _log1p(x: Any, base: float | None) -> Any:
+    if is_foreign(x):
+        meta = x._meta.astype(_dtype(x))
+        return _foreign.by_cells(x).map_blocks(_apply, base, dtype=_dtype(x), meta=meta)
+    plan = plan_of(x)
+    return _apply(x, base) if plan is None else LazyMatrix.of(plan.log1p(base))
+
+
+def _dtype(x: Any) -> np.dtype:
+    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+
+
+def _apply(x: Any, base: float | None) -> Any:
+    """A matrix in memory, or a chunk, with the logarithm taken."""
+    if not sparse.issparse(x):
+        x = np.asarray(x)
+    dtype = _dtype(x)
+    csc = sparse.issparse(x) and x.format == "csc"
+    rows = x.T if csc else x
+    parts = csr_parts(rows)
+    values = _native.apply(parts, "log1p", base, dtype != np.float64)
+    new = sparse.csr_matrix(
+        (values.astype(dtype, copy=False), parts[1], parts[0]), shape=rows.shape
+    )
+    if not sparse.issparse(x):
+        return new.toarray()
+    new = new.T if csc else new
+    if isinstance(x, sparse.sparray):
+        return sparse.csc_array(new) if csc else sparse.csr_array(new)
+    return new

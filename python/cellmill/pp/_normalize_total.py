@@ -1,0 +1,127 @@
+"""Totals of cells."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from .. import _foreign, _native
+from .._lazy import LazyMatrix, plan_of
+from .._matrix import csr_parts, is_foreign, operand
+from .._settings import settings
+from .._slots import get_x, prepared, set_x
+
+
+def normalize_total(
+    adata: AnnData,
+    *,
+    target_sum: float | None = None,
+    exclude_highly_expressed: bool = False,
+    max_fraction: float = 0.05,
+    key_added: str | None = None,
+    layer: str | None = None,
+    obsm: str | None = None,
+    inplace: bool = True,
+    copy: bool = False,
+) -> AnnData | dict[str, Any] | None:
+    """Scale every cell to the same total.
+
+    Parameters
+    ----------
+    adata
+        The annotated matrix, cells x genes.
+    target_sum
+        The total of every cell afterwards; ``None``: the median of the totals of cells with counts
+        (one read of a lazy matrix).
+    exclude_highly_expressed, max_fraction
+        Not there yet.
+    key_added
+        A column of obs for the factors by which cells were divided.
+    layer, obsm
+        What to normalise in place of X.
+    inplace
+        Whether to write to `adata`, or to return ``{"X", "norm_factor"}``.
+    copy
+        Whether to return a copy of `adata`.
+
+    Returns
+    -------
+    AnnData or dict or None
+        Writes X (or the layer): float32 of integers, else the dtype that it had. A lazy matrix
+        stays lazy: with `target_sum` given, the call reads nothing and returns at once, and cells
+        without counts are not counted.
+
+    Raises
+    ------
+    NotImplementedError
+        With `exclude_highly_expressed`.
+
+    Notes
+    -----
+    Matches :func:`scanpy.pp.normalize_total`. A matrix in memory is replaced by a new one; scanpy
+    writes into the array itself.
+    """
+    if copy and not inplace:
+        raise ValueError("`copy=True` cannot be used with `inplace=False`.")
+    if max_fraction < 0 or max_fraction > 1:
+        raise ValueError("Choose max_fraction between 0 and 1.")
+    if exclude_highly_expressed:
+        raise NotImplementedError(
+            "normalize_total(exclude_highly_expressed=True) is not there yet; "
+            "scanpy.pp.normalize_total works on these arrays"
+        )
+    adata = prepared(adata, copy)
+    x = get_x(adata, layer, obsm)
+    needs_factors = target_sum is None or key_added is not None or not inplace
+    factors = None
+    if is_foreign(x):
+        totals = _foreign.totals(x) if needs_factors else None
+        target, factors = _target(totals, target_sum)
+        new = _foreign.by_cells(x).map_blocks(_apply, target, dtype=_dtype(x), meta=_meta(x))
+    elif (plan := plan_of(x)) is not None:
+        totals = _native.totals(settings._machine(), plan) if needs_factors else None
+        target, factors = _target(totals, target_sum)
+        new = LazyMatrix.of(plan.normalize_total(target))
+    else:
+        totals = _native.totals(settings._machine(), operand(x))
+        if not totals.all():
+            warnings.warn("Some cells have zero counts", UserWarning, stacklevel=2)
+        target, factors = _target(totals, target_sum)
+        new = _apply(x, target)
+    if factors is not None:
+        factors = factors.astype(_dtype(x))
+    if not inplace:
+        return {"X": new, "norm_factor": factors}
+    if key_added is not None:
+        adata.obs[key_added] = factors
+    set_x(adata, new, layer, obsm)
+    return adata if copy else None
+
+
+def _target(
+    totals: np.ndarray | None, asked: float | None
+) -> tuple[float, np.ndarray | None]:
+    target, factors = _native.norm_factors(np.empty(0) if totals is None else totals, asked)
+    return target, None if totals is None else factors
+
+
+def _dtype(x: Any) -> np.dtype:
+    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+
+
+def _meta(x: Any) -> Any:
+    meta = x._meta.astype(_dtype(x))
+    return meta.tocsr() if sparse.issparse(meta) else meta
+
+
+def _apply(x: Any, target: float) -> Any:
+    """A matrix in memory, or a chunk, with its cells scaled."""
+    if sparse.issparse(x):
+        make = sparse.csr_array if isinstance(x, sparse.sparray) else sparse.csr_matrix
+    parts = csr_parts(x)
+    dtype = _dtype(x)
+    values = _native.apply(parts, "normalize_total", target, dtype != np.float64)
+    new = sparse.csr_matrix((values.astype(dtype, copy=False), parts[1], parts[0]), shape=x.shape)
+    return make(new) if sparse.issparse(x) else new.toarray()
