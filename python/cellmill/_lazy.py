@@ -74,7 +74,7 @@ class LazyMatrix(da.Array):
         """The array of a native plan."""
         _refuse_query_planning()
         name = "cellmill-" + hashlib.sha256(plan.to_json().encode()).hexdigest()[:32]
-        n_rows, n_cols = plan.shape
+        n_cols = plan.shape[1]
         rows = tuple(plan.block_rows) or (0,)
         tasks = {(name, i, 0): _task((name, i, 0), read_block, plan, i) for i in range(len(rows))}
         graph = HighLevelGraph({name: PlanLayer(tasks, plan=plan)}, {name: set()})
@@ -101,6 +101,28 @@ class LazyMatrix(da.Array):
         return super().__getitem__(index) if selected is None else LazyMatrix.of(selected)
 
 
+def _let_anndata_write() -> None:
+    """Has anndata write a lazy matrix as it writes any Dask array: it goes by the exact class."""
+    from anndata._io.specs.registry import _REGISTRY
+
+    def ours(source: Any) -> Any:
+        if source is da.Array:
+            return LazyMatrix
+        if isinstance(source, tuple) and source[0] is da.Array:
+            return (LazyMatrix, *source[1:])
+        return None
+
+    for source, spec in list(_REGISTRY.write_specs.items()):
+        if ours(source) is not None:
+            _REGISTRY.write_specs.setdefault(ours(source), spec)
+    for (target, source, modifiers), write in list(_REGISTRY.write.items()):
+        if ours(source) is not None:
+            _REGISTRY.write.setdefault((target, ours(source), modifiers), write)
+
+
+_let_anndata_write()
+
+
 def _refuse_query_planning() -> None:
     if getattr(da, "ARRAY_EXPR_ENABLED", False):
         raise NotImplementedError(
@@ -117,9 +139,7 @@ def plan_of(x: Any) -> _native.Matrix | None:
     return layer.plan if isinstance(layer, PlanLayer) else None
 
 
-def _select(
-    plan: _native.Matrix, shape: tuple[int, int], index: Any
-) -> _native.Matrix | None:
+def _select(plan: _native.Matrix, shape: tuple[int, int], index: Any) -> _native.Matrix | None:
     """The plan of a selection, or None where only Dask can make it."""
     if not isinstance(index, tuple):
         index = (index,)

@@ -66,9 +66,9 @@ def read_h5ad(
     with h5py.File(path, "r") as file:
 
         def lazy(address: str) -> Any:
-            encoding, native = found[address]
-            if native:
+            if found[address][1]:
                 return LazyMatrix.of(_native.Matrix.open(path, address, block_rows))
+            # Dense, CSC, or stored in a way that only anndata reads.
             return ad.experimental.read_elem_lazy(file[address])
 
         obs = _obs(file, columns, path)

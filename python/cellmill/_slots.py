@@ -14,9 +14,7 @@ def prepared(adata: AnnData, copy: bool) -> AnnData:
     if copy:
         return adata.copy()
     if adata.is_view:
-        warnings.warn(
-            "Received a view of an AnnData. Making a copy.", UserWarning, stacklevel=3
-        )
+        warnings.warn("Received a view of an AnnData. Making a copy.", UserWarning, stacklevel=3)
         adata._init_as_actual(adata.copy())
     return adata
 

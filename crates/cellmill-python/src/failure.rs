@@ -41,9 +41,7 @@ impl From<Failure> for PyErr {
         match error {
             cellmill::Error::Io(error) => of_file(&error, text),
             cellmill::Error::Engine(error) => of_engine(error, text),
-            cellmill::Error::Parameter(_) | cellmill::Error::Data(_) => {
-                PyValueError::new_err(text)
-            }
+            cellmill::Error::Parameter(_) | cellmill::Error::Data(_) => PyValueError::new_err(text),
         }
     }
 }
@@ -52,9 +50,9 @@ fn of_engine(error: cellmill_engine::Error, text: String) -> PyErr {
     use cellmill_engine::Error as E;
     match error {
         E::Cancelled => PyKeyboardInterrupt::new_err(text),
-        E::Budget { .. } => PyMemoryError::new_err(format!(
-            "{text}; the budget is cellmill.settings.memory"
-        )),
+        E::Budget { .. } => {
+            PyMemoryError::new_err(format!("{text}; the budget is cellmill.settings.memory"))
+        }
         E::Data(_) | E::Parameter(_) => PyValueError::new_err(text),
         E::Io { .. } => PyOSError::new_err(text),
         E::Outside(inner) => match inner.downcast_ref::<cellmill_io::Error>() {

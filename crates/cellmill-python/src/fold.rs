@@ -95,10 +95,7 @@ pub fn merge_tree(n_states: usize) -> Vec<(usize, usize, usize)> {
 
 /// The total of each cell, from the state of all.
 #[pyfunction]
-pub fn read_totals<'py>(
-    py: Python<'py>,
-    state: &[u8],
-) -> PyResult<Bound<'py, PyArray1<f64>>> {
+pub fn read_totals<'py>(py: Python<'py>, state: &[u8]) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let found = run::finish(&CellTotals, state).map_err(Failure::from)?;
     Ok(PyArray1::from_vec(py, found.total))
 }
@@ -115,7 +112,11 @@ pub fn read_moments<'py>(
         let moments = run::finish(&GeneMoments::new(n_cols), state)?;
         let moments = MomentsPlan::new(&[], asked.base()).finish(moments);
         let params = asked.params();
-        Ok(highly_variable_genes(&moments.mean, &moments.variance, &params)?)
+        Ok(highly_variable_genes(
+            &moments.mean,
+            &moments.variance,
+            &params,
+        )?)
     })?;
     columns(py, found)
 }

@@ -25,7 +25,9 @@ mod _native {
     #[pymodule_export]
     use crate::failure::Error;
     #[pymodule_export]
-    use crate::fold::{fold_chunk, merge_states, merge_tree, project_chunk, read_moments, read_totals, solve_gram};
+    use crate::fold::{
+        fold_chunk, merge_states, merge_tree, project_chunk, read_moments, read_totals, solve_gram,
+    };
     #[pymodule_export]
     use crate::matrix::{Matrix, matrices};
     #[pymodule_export]

@@ -214,11 +214,8 @@ impl Matrix {
     fn select_cells(&self, py: Python<'_>, mask: PyReadonlyArray1<'_, bool>) -> PyResult<Self> {
         let mask = mask.as_slice()?;
         detached(py, || {
-            let cells = cellmill::matrix::select_within(
-                self.cells.as_ref(),
-                self.source.n_rows(),
-                mask,
-            )?;
+            let cells =
+                cellmill::matrix::select_within(self.cells.as_ref(), self.source.n_rows(), mask)?;
             self.with(Op::SelectCells { cells })
         })
     }

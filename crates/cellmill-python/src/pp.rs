@@ -11,7 +11,9 @@ use cellmill_engine::{Block, Op, Values};
 use cellmill_graph::fuzzy::fuzzy_simplicial_set;
 use cellmill_graph::{KnnGraph, Points, WeightedGraph};
 use cellmill_io::ArrayData;
-use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
+use numpy::{
+    PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -191,7 +193,13 @@ pub fn pca<'py>(
     let view = x.view()?;
     let found = enter(py, machine, |ctx| {
         let selected = selected.as_deref();
-        Ok(pp::pca::of_matrix(ctx, &*view.source, &view.ops, selected, n_comps)?)
+        Ok(pp::pca::of_matrix(
+            ctx,
+            &*view.source,
+            &view.ops,
+            selected,
+            n_comps,
+        )?)
     })?;
     (
         matrix(py, found.scores, n_comps)?,
@@ -239,7 +247,8 @@ pub fn neighbors<'py>(
     let (distances, weights, k) = enter(py, machine, |ctx| {
         let points = Points::new(values, n, d)?;
         let (knn, graph) = pp::neighbors::neighbors(ctx, points, &params)?;
-        Ok((pp::neighbors::distances(&knn), graph, knn.k + 1))
+        let k = knn.k + 1;
+        Ok((pp::neighbors::distances(knn), graph, k))
     })?;
     let indptr = PyArray1::from_iter(py, distances.indptr.iter().map(|&p| p as i64));
     let indices = PyArray1::from_iter(py, distances.indices.iter().map(|&j| j as i32));

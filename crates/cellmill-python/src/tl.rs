@@ -61,7 +61,9 @@ pub fn leiden<'py>(
         seed: asked.seed,
         use_weights: asked.use_weights,
     };
-    let found = enter(py, machine, |ctx| Ok(cellmill_graph::leiden::leiden(ctx, &graph, &params)?))?;
+    let found = enter(py, machine, |ctx| {
+        Ok(cellmill_graph::leiden::leiden(ctx, &graph, &params)?)
+    })?;
     Ok((PyArray1::from_vec(py, found.labels), found.modularity))
 }
 

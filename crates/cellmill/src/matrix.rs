@@ -23,10 +23,7 @@ pub fn result_dtype(stored: &str, ops: &[Op]) -> &'static str {
     ];
     let mut dtype = match stored {
         "float64" => "float64",
-        other => KNOWN
-            .into_iter()
-            .find(|&k| k == other)
-            .unwrap_or("float32"),
+        other => KNOWN.into_iter().find(|&k| k == other).unwrap_or("float32"),
     };
     for op in ops {
         let float = dtype.starts_with("float");
@@ -79,7 +76,10 @@ impl Touched {
     fn touches(&self, block: usize) -> bool {
         match &self.cells {
             None => true,
-            Some(cells) => cells.within(self.source.grid().block(block)).next().is_some(),
+            Some(cells) => cells
+                .within(self.source.grid().block(block))
+                .next()
+                .is_some(),
         }
     }
 }

@@ -3,8 +3,8 @@
 mod counts_read;
 mod genes_read;
 
-pub use counts_read::{CountsRead, read_counts};
 pub(crate) use counts_read::median;
+pub use counts_read::{CountsRead, read_counts};
 pub use genes_read::{GenesRead, read_genes};
 
 use crate::input::Input;

@@ -65,9 +65,7 @@ def log1p(
         return _log1p(data, base)
     adata = prepared(data, copy)
     if "log1p" in adata.uns:
-        warnings.warn(
-            "adata.X seems to be already log-transformed.", UserWarning, stacklevel=2
-        )
+        warnings.warn("adata.X seems to be already log-transformed.", UserWarning, stacklevel=2)
     set_x(adata, _log1p(get_x(adata, layer, obsm), base), layer, obsm)
     adata.uns["log1p"] = {"base": base}
     return adata if copy else None

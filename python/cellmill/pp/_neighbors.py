@@ -68,9 +68,9 @@ def neighbors(
     -------
     AnnData or None
         Writes ``obsp["distances"]`` and ``obsp["connectivities"]`` (CSR, cells x cells) and
-        ``uns["neighbors"]``. Distances are float64 in order of distance where the search is exact
-        (below 8,192 cells, or 4,096 with another metric), else float32 in order of column, with
-        ``n_neighbors - 1`` entries a row.
+        ``uns["neighbors"]``. Distances are float64 (cosine: float32) in order of distance where the
+        search is exact (below 8,192 cells, or 4,096 with another metric), else float32 in order of
+        column, with ``n_neighbors - 1`` entries a row.
 
     Notes
     -----
@@ -103,10 +103,11 @@ def neighbors(
     machine = settings._machine()
     if transformer is None:
         points = np.ascontiguousarray(x, dtype=np.float32)
-        found, weights, n_neighbors = _native.neighbors(
-            machine, points, n_neighbors, metric, seed
-        )
+        found, weights, n_neighbors = _native.neighbors(machine, points, n_neighbors, metric, seed)
         indptr, indices, values = found
+        if metric != "euclidean":
+            # scikit-learn keeps the points' dtype for all other metrics.
+            values = values.astype(np.float32)
         stored = sparse.csr_matrix((values, indices, indptr.astype(np.int32)), shape=(n, n))
     else:
         stored = sparse.csr_matrix(transformer.fit_transform(x))
@@ -148,8 +149,8 @@ def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None) -> A
     if use_rep is None:
         if "X_pca" not in adata.obsm:
             warnings.warn(
-                f"You’re trying to run this on {adata.n_vars} dimensions of `.X`, if you really "
-                "want this, set `use_rep='X'`.\n         Falling back to preprocessing with "
+                f"You\N{RIGHT SINGLE QUOTATION MARK}re trying to run this on {adata.n_vars} "
+                "dimensions of `.X`, if you really want this, set `use_rep='X'`.\n         Falling back to preprocessing with "
                 "`sc.pp.pca` and default params.",
                 UserWarning,
                 stacklevel=3,
@@ -157,9 +158,7 @@ def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None) -> A
             pca(adata, n_comps=_N_PCS if n_pcs is None else n_pcs)
         use_rep = "X_pca"
     if use_rep not in adata.obsm:
-        raise ValueError(
-            f"Did not find {use_rep} in `.obsm.keys()`. You need to compute it first."
-        )
+        raise ValueError(f"Did not find {use_rep} in `.obsm.keys()`. You need to compute it first.")
     x = adata.obsm[use_rep]
     if n_pcs is not None and n_pcs > x.shape[1]:
         raise ValueError(

@@ -100,9 +100,7 @@ def normalize_total(
     return adata if copy else None
 
 
-def _target(
-    totals: np.ndarray | None, asked: float | None
-) -> tuple[float, np.ndarray | None]:
+def _target(totals: np.ndarray | None, asked: float | None) -> tuple[float, np.ndarray | None]:
     target, factors = _native.norm_factors(np.empty(0) if totals is None else totals, asked)
     return target, None if totals is None else factors
 

@@ -204,9 +204,7 @@ def _components(x: Any, mask: np.ndarray | None, n_comps: int | None) -> tuple:
     return _native.pca(machine, operand(x), columns, n_comps)
 
 
-def _of_matrix(
-    x: Any, n_comps: int | None, mask: Any, dtype: Any, return_info: bool
-) -> Any:
+def _of_matrix(x: Any, n_comps: int | None, mask: Any, dtype: Any, return_info: bool) -> Any:
     mask = None if mask is _empty or mask is None else np.asarray(mask, dtype=bool)
     scores, loadings, variance, ratio = _components(x, mask, n_comps)
     scores = scores.astype(dtype, copy=False)

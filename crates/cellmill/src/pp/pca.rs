@@ -73,7 +73,8 @@ pub fn of_matrix(
             genes: genes.to_vec(),
         });
     }
-    let width = cellmill_engine::op::Pipeline::new(&ops, source.n_rows(), source.n_cols())?.n_cols();
+    let width =
+        cellmill_engine::op::Pipeline::new(&ops, source.n_rows(), source.n_cols())?.n_cols();
     let kept = KeptColumns::new(ctx, source.grid(), width, Precision::F32);
     run_stage(ctx, "selected genes", source, &ops, &(), &kept)?;
     Ok(of_kept(ctx, &kept, n_comps)?.0)
@@ -83,12 +84,15 @@ pub fn of_matrix(
 ///
 /// # Errors
 /// As [`of_matrix`].
-pub fn of_kept(
-    ctx: &Context,
-    kept: &KeptColumns,
-    n_comps: usize,
-) -> Result<(Pca, Reservation)> {
-    let gram = run_stage(ctx, "Gram matrix", kept, &[], &Gram::new(kept.n_cols()), &())?;
+pub fn of_kept(ctx: &Context, kept: &KeptColumns, n_comps: usize) -> Result<(Pca, Reservation)> {
+    let gram = run_stage(
+        ctx,
+        "Gram matrix",
+        kept,
+        &[],
+        &Gram::new(kept.n_cols()),
+        &(),
+    )?;
     let components = pca(ctx, &gram, n_comps)?;
     drop(gram);
     let scores = project(ctx, kept, &components)?;

@@ -1,10 +1,10 @@
 //! The second read: the selected genes kept, their Gram matrix, and X of the result.
 
-use crate::{Result, pp};
 use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::pp::pca::Pca;
 use crate::result::ResultFile;
+use crate::{Result, pp};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::run::run_stage;
