@@ -42,7 +42,7 @@ class Settings:
 
     @property
     def memory(self) -> int:
-        """Bytes that a call may reserve: a number, ``"8G"``, or ``None`` for 70 % of the machine."""
+        """Bytes a call may reserve: a number, ``"8G"``, or ``None`` for 70 % of the machine."""
         return _native.default_memory() if self._memory is None else self._memory
 
     @memory.setter

@@ -150,8 +150,8 @@ def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None) -> A
         if "X_pca" not in adata.obsm:
             warnings.warn(
                 f"You\N{RIGHT SINGLE QUOTATION MARK}re trying to run this on {adata.n_vars} "
-                "dimensions of `.X`, if you really want this, set `use_rep='X'`.\n         Falling back to preprocessing with "
-                "`sc.pp.pca` and default params.",
+                "dimensions of `.X`, if you really want this, set `use_rep='X'`.\n         "
+                "Falling back to preprocessing with `sc.pp.pca` and default params.",
                 UserWarning,
                 stacklevel=3,
             )
