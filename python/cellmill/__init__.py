@@ -7,7 +7,7 @@ signatures and write scanpy's slots, and scanpy's own functions work on the resu
 
 from importlib.metadata import version as _version
 
-from . import datasets, pl, pp, tl
+from . import datasets, pp, tl
 from ._explain import explain
 from ._native import Error
 from ._read import read_h5ad
@@ -21,7 +21,6 @@ __all__ = [
     "attach",
     "datasets",
     "explain",
-    "pl",
     "pp",
     "read_h5ad",
     "settings",
