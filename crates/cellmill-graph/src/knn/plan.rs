@@ -283,7 +283,11 @@ impl Leaders {
 /// Points for one leader, whole chunks of the order. With cells of one size, recall falls as the
 /// data grows: the same neighbours are then spread over more cells.
 fn points_a_leader(n: usize) -> usize {
-    if n < 250_000 { 4 * PANEL } else { 6 * PANEL }
+    match n {
+        0..250_000 => 4 * PANEL,
+        250_000..800_000 => 6 * PANEL,
+        _ => 8 * PANEL,
+    }
 }
 
 /// Points that look for leaders together.
