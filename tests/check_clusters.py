@@ -11,6 +11,9 @@ from scanpy_reference import graph
 SLACK = 1e-4
 """Of modularity, absolute: a tenth of what seeds make of it."""
 
+WORST = 5e-4
+"""The same for the worst of ten seeds, which is itself half a thousandth more or less by luck."""
+
 
 def modularity(g, labels, resolution=1.0) -> float:
     codes = pd.factorize(np.asarray(labels))[0]
@@ -59,7 +62,7 @@ def check_clusterings(connectivities, ours, theirs, *, resolution=1.0, truth=Non
         f"modularity: {own.mean():.5f} ({own.min():.5f}), igraph {ref.mean():.5f} ({ref.max():.5f})"
     )
     assert own.mean() >= ref.mean() - SLACK
-    assert own.min() >= ref.min() - SLACK
+    assert own.min() >= ref.min() - WORST
 
     between = [adjusted_rand_score(a, b) for i, a in enumerate(theirs) for b in theirs[i + 1 :]]
     cross = [np.mean([adjusted_rand_score(a, b) for b in theirs]) for a in ours]
