@@ -32,7 +32,8 @@ def chunk_class() -> type:
     import anndata
 
     arrays = getattr(anndata.settings, "use_sparse_array_on_read", False)
-    return sparse.csr_array if arrays else sparse.csr_matrix
+    chosen: type = sparse.csr_array if arrays else sparse.csr_matrix
+    return chosen
 
 
 def read_block(plan: _native.Matrix, i: int) -> Any:
@@ -79,7 +80,10 @@ class LazyMatrix(da.Array):
         tasks = {(name, i, 0): _task((name, i, 0), read_block, plan, i) for i in range(len(rows))}
         graph = HighLevelGraph({name: PlanLayer(tasks, plan=plan)}, {name: set()})
         meta = chunk_class()((0, 0), dtype=plan.dtype)
-        return cls.__new__(cls, graph, name, (rows, (n_cols,)), dtype=plan.dtype, meta=meta)
+        made: LazyMatrix = super().__new__(
+            cls, graph, name, (rows, (n_cols,)), dtype=plan.dtype, meta=meta
+        )
+        return made
 
     def __reduce__(self) -> tuple:
         plan = plan_of(self)

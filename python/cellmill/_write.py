@@ -142,7 +142,7 @@ def attach(
 def _join(have: Any, want: Any, what: str, path: Any) -> np.ndarray:
     if not have.is_unique or not want.is_unique:
         raise ValueError(f"the names of the {what}s must be unique to be joined by name")
-    at = have.get_indexer(want)
+    at: np.ndarray = have.get_indexer(want)
     if (at < 0).any():
         missing = want[at < 0]
         raise ValueError(f"{path} has no {what} {missing[0]!r} ({len(missing)} are missing)")

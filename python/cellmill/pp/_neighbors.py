@@ -111,8 +111,7 @@ def neighbors(
         stored = sparse.csr_matrix((values, indices, indptr.astype(np.int32)), shape=(n, n))
     else:
         stored = sparse.csr_matrix(transformer.fit_transform(x))
-        indices, values = _nearest(stored, n_neighbors)
-        weights = _native.connectivities(machine, indices, values)
+        weights = _native.connectivities(machine, *_nearest(stored, n_neighbors))
     indptr, indices, values = weights
     connectivities = sparse.csr_matrix((values, indices, indptr), shape=(n, n))
     prefix = "" if key_added is None else f"{key_added}_"

@@ -112,7 +112,7 @@ def leiden(
         objective=objective,
     )
     labels, modularity = _native.leiden(settings._machine(), parts(graph), asked)
-    if inside is None:
+    if restrict_to is None:
         codes = labels.astype(np.int32)
         categories = [str(i) for i in range(codes.max(initial=-1) + 1)]
         column = pd.Categorical.from_codes(codes, categories=categories)
