@@ -1,16 +1,14 @@
 """What every long call runs in: memory, threads, scratch, and what is said meanwhile."""
 
-import json
 import os
 import re
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 from . import _native
+from ._progress import Watch, in_notebook
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -82,13 +80,18 @@ class Settings:
 
     @property
     def progress(self) -> str:
-        """Where progress is shown: ``"auto"`` (a terminal or a notebook), ``"on"``, ``"off"``."""
+        """Where progress is shown: ``"terminal"``, ``"notebook"`` or ``"off"``.
+
+        ``"auto"``, the default, is whichever the program runs in, else ``"off"``.
+        """
         return self._progress
 
     @progress.setter
     def progress(self, value: str) -> None:
-        if value not in ("auto", "on", "off"):
-            raise ValueError(f"progress is {value!r}, and must be 'auto', 'on' or 'off'")
+        if value not in ("auto", "terminal", "notebook", "off"):
+            raise ValueError(
+                f"progress is {value!r}, and must be 'auto', 'terminal', 'notebook' or 'off'"
+            )
         self._progress = value
 
     def __repr__(self) -> str:
@@ -103,50 +106,16 @@ class Settings:
             memory=self.memory,
             threads=self.threads,
             scratch=self.scratch,
-            observe=_Watch(self._shows(), self._verbosity),
+            observe=Watch(self._shows(), self._verbosity),
         )
 
-    def _shows(self) -> bool:
-        notebook = "ipykernel" in sys.modules
-        return self._progress == "on" or (
-            self._progress == "auto" and (notebook or sys.stderr.isatty())
-        )
-
-
-class _Watch:
-    """Takes the events of one call: a line of progress, warnings, notes."""
-
-    def __init__(self, shows: bool, verbosity: int) -> None:
-        self._shows = shows
-        self._verbosity = verbosity
-        self._total = 0
-
-    def __call__(self, text: str) -> None:
-        event = json.loads(text)
-        handle: Callable[[dict], None] | None = getattr(self, "_" + event["event"], None)
-        if handle is not None:
-            handle(event)
-
-    def _stage_started(self, event: dict) -> None:
-        self._total = event["total"]
-
-    def _progress(self, event: dict) -> None:
-        if self._shows and self._total:
-            done = 100 * event["done"] // self._total
-            print(f"\r{event['stage']}: {done:3d} %", end="", file=sys.stderr, flush=True)
-
-    def _stage_finished(self, event: dict) -> None:
-        if self._shows:
-            line = f"\r{event['stage']}: {event['seconds']:.1f} s"
-            print(line.ljust(40), file=sys.stderr, flush=True)
-
-    def _warning(self, event: dict) -> None:
-        if self._verbosity >= 1:
-            warnings.warn(event["text"], UserWarning, stacklevel=4)
-
-    def _note(self, event: dict) -> None:
-        if self._verbosity >= 2:
-            print(event["text"], file=sys.stderr)
+    def _shows(self) -> str:
+        """Where progress is shown now."""
+        if self._progress != "auto":
+            return self._progress
+        if in_notebook():
+            return "notebook"
+        return "terminal" if sys.stderr.isatty() else "off"
 
 
 settings = Settings()

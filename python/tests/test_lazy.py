@@ -289,15 +289,6 @@ def test_settings_refuse_nonsense(tmp_path):
         cm.settings.scratch = tmp_path / "none"
 
 
-def test_progress_is_shown_when_asked(adata, capsys):
-    cm.settings.progress = "on"
-    try:
-        cm.pp.normalize_total(adata)
-    finally:
-        cm.settings.progress = "off"
-    assert "totals" in capsys.readouterr().err
-
-
 def test_ctrl_c_stops_within_a_second_and_changes_nothing():
     rng = np.random.default_rng(0)
     adata = ad.AnnData(np.zeros((60_000, 1), dtype="f4"))
