@@ -25,6 +25,7 @@
 mod arith;
 mod cohort;
 mod genes;
+mod inversion;
 mod law;
 mod params;
 mod profile;

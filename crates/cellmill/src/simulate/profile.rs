@@ -1,11 +1,15 @@
 //! What each type expresses, as tables that counts are drawn from.
 
+mod points;
+
 use super::arith::{exp, ln_1p_over};
 use super::cohort::Cell;
 use super::genes::{Class, Genes};
+use super::inversion::negative_binomial;
 use super::law;
 use super::random::{Purpose, Stream};
 use super::types::CellTypes;
+use points::Points;
 
 /// Programs that every cell runs more or less: cycling, interferon, stress, metabolism ...
 pub(crate) const SHARED_PROGRAMS: usize = 4;
@@ -93,24 +97,6 @@ struct Table {
     ordinary: Points,
     /// The silent ones.
     seldom: Points,
-}
-
-/// Genes along a line, each as long as the largest rate that it can have in a cell of depth 1.
-#[derive(Default)]
-struct Points {
-    entries: Vec<Entry>,
-    /// For equal steps along the line, the first entry that can lie there.
-    guide: Vec<u32>,
-}
-
-/// What the process of points needs of a gene, side by side in 16 bytes.
-#[derive(Clone, Copy)]
-struct Entry {
-    /// Where the gene ends on the line.
-    upper: f64,
-    spread: f32,
-    /// The gene, and its slot in the lowest 8 bits.
-    gene_and_slot: u32,
 }
 
 /// What each type expresses, and what batches do to genes.
@@ -341,8 +327,7 @@ impl Profiles {
     /// Heap bytes of the tables.
     pub(crate) fn bytes(&self) -> u64 {
         let genes = self.tables.first().map_or(0, |t| t.share.len()) as u64;
-        let entry = size_of::<Entry>() as u64;
-        self.tables.len() as u64 * genes * (entry + 4 + 8 + 4 + 1)
+        self.tables.len() as u64 * genes * (Points::entry_bytes() + 8 + 4 + 1)
             + self.batch.len() as u64 * genes * 4
     }
 
@@ -473,200 +458,9 @@ impl Table {
             } else {
                 &mut self.ordinary
             };
-            let before = points.entries.last().map_or(0.0, |e| e.upper);
-            points.entries.push(Entry {
-                upper: before + rate,
-                spread: self.spread[g],
-                gene_and_slot: (g as u32) << 8 | u32::from(slot),
-            });
+            points.push(g as u32, slot, rate, self.spread[g]);
         }
         self.ordinary.index();
         self.seldom.index();
-    }
-}
-
-impl Points {
-    /// Fills the guide.
-    fn index(&mut self) {
-        let steps = self.entries.len();
-        let sum = self.entries.last().map_or(0.0, |e| e.upper);
-        let mut at = 0usize;
-        for step in 0..steps {
-            // A hair before the step's start, so that rounding never skips a gene.
-            let from = sum * (step as f64 / steps as f64) * (1.0 - 1e-12);
-            while self.entries[at].upper <= from && at + 1 < steps {
-                at += 1;
-            }
-            self.guide.push(at as u32);
-        }
-    }
-
-    /// Draws points along the line at rate `depth`, thins them to bursts, and puts gene and count.
-    fn draw(
-        &self,
-        depth: f64,
-        batch: &[f32],
-        per_batch: f64,
-        factors: &Factors,
-        random: &mut Stream,
-        mut put: impl FnMut(u32, u32),
-    ) {
-        let Some(&Entry { upper: end, .. }) = self.entries.last() else {
-            return;
-        };
-        let step = 1.0 / depth;
-        let to_guide = self.guide.len() as f64 / end;
-        let (mut at, mut place, mut count, mut last) = (0.0, 0usize, 0u32, 0u32);
-        loop {
-            at += random.exponential() * step;
-            if at >= end {
-                break;
-            }
-            let guide = ((at * to_guide) as usize).min(self.guide.len() - 1);
-            place = place.max(self.guide[guide] as usize);
-            while self.entries[place].upper <= at {
-                place += 1;
-            }
-            let entry = self.entries[place];
-            let gene = entry.gene_and_slot >> 8;
-            let slot = (entry.gene_and_slot & 0xff) as usize;
-            let b = f64::from(batch[gene as usize]);
-            let u = random.unit();
-            let keep = factors.share[slot] * b * per_batch;
-            if u >= keep {
-                continue;
-            }
-            let y = depth * f64::from(entry.spread) * factors.factor[slot] * b;
-            let thin = ln_1p_over(y);
-            if u >= keep * thin {
-                continue;
-            }
-            // Given that the point was kept, this is uniform again.
-            let size = burst(u / (keep * thin), y, thin);
-            if gene == last {
-                count += size;
-            } else {
-                if count > 0 {
-                    put(last, count);
-                }
-                (last, count) = (gene, size);
-            }
-        }
-        if count > 0 {
-            put(last, count);
-        }
-    }
-}
-
-/// A negative binomial of this mean by inversion; `y` is mean times dispersion, above 0.
-fn negative_binomial(mean: f64, y: f64, random: &mut Stream) -> u32 {
-    // The sum of k negative binomials of size r/k each is one of size r: pieces whose chance of a
-    // zero is no tiny number.
-    let bursts = mean * ln_1p_over(y);
-    let pieces = (bursts / 24.0).ceil().max(1.0);
-    let zero = exp(-bursts / pieces);
-    let size = mean / y / pieces;
-    let p = y / (1.0 + y);
-    let mut sum = 0u32;
-    for _ in 0..pieces as u32 {
-        let mut u = random.unit();
-        let mut probability = zero;
-        let mut k = 0u32;
-        while u >= probability && k < 10_000_000 {
-            u -= probability;
-            probability *= p * (size + f64::from(k)) * reciprocal(k + 1);
-            k += 1;
-            if probability < 1e-300 {
-                break;
-            }
-        }
-        sum += k;
-    }
-    sum
-}
-
-/// 1/n, from a table where n is small: these divisions would be the loops' longest step.
-fn reciprocal(n: u32) -> f64 {
-    const TABLE: [f64; 128] = {
-        let mut table = [0.0; 128];
-        let mut n = 1;
-        while n < 128 {
-            table[n] = 1.0 / n as f64;
-            n += 1;
-        }
-        table
-    };
-    TABLE
-        .get(n as usize)
-        .copied()
-        .unwrap_or_else(|| 1.0 / f64::from(n))
-}
-
-/// A size of a burst, by inversion: logarithmic with p = y/(1 + y); `thin` is ln(1 + y)/y.
-fn burst(mut u: f64, y: f64, thin: f64) -> u32 {
-    let p = y / (1.0 + y);
-    let mut probability = 1.0 / ((1.0 + y) * thin);
-    let mut size = 1u32;
-    // The bound is never met but where rounding has left a u that no size is large enough for.
-    while u >= probability && size < 1_000_000 {
-        u -= probability;
-        probability *= p * f64::from(size) * reciprocal(size + 1);
-        size += 1;
-    }
-    size
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inversion_is_negative_binomial() {
-        let mut random = Stream::new(4, Purpose::Counts, 1);
-        for (mean, phi) in [(0.8, 2.0), (5.0, 0.05), (300.0, 0.01), (40.0, 1.5)] {
-            let n = 30_000;
-            let (mut sum, mut square) = (0.0, 0.0);
-            for _ in 0..n {
-                let x = f64::from(negative_binomial(mean, mean * phi, &mut random));
-                sum += x - mean;
-                square += (x - mean) * (x - mean);
-            }
-            let n = f64::from(n);
-            let var: f64 = mean + phi * mean * mean;
-            assert!(
-                (sum / n).abs() < 5.0 * (var / n).sqrt(),
-                "mean {mean}, φ {phi}: off by {}",
-                sum / n
-            );
-            let fourth = 2.0 + 6.0 * phi + 1.0 / var;
-            assert!(
-                (square / n / var - 1.0).abs() < 5.0 * (fourth / n).sqrt(),
-                "mean {mean}, φ {phi}: {}",
-                square / n / var
-            );
-        }
-    }
-
-    #[test]
-    fn bursts_are_logarithmic() {
-        for y in [1e-6, 0.3, 4.0, 60.0] {
-            let (p, log) = (y / (1.0 + y), f64::ln_1p(y));
-            let thin = ln_1p_over(y);
-            let n = 40_000;
-            let sizes: Vec<f64> = (0..n)
-                .map(|i| f64::from(burst((f64::from(i) + 0.5) / f64::from(n), y, thin)))
-                .collect();
-            let mean = sizes.iter().sum::<f64>() / f64::from(n);
-            let square = sizes.iter().map(|s| s * s).sum::<f64>() / f64::from(n);
-            let (want, want_square) = (y / log, p / (log * (1.0 - p) * (1.0 - p)));
-            assert!(
-                (mean / want - 1.0).abs() < 0.003,
-                "y {y}: mean {mean}, law {want}"
-            );
-            assert!(
-                (square / want_square - 1.0).abs() < 0.02,
-                "y {y}: square {square}, law {want_square}"
-            );
-        }
     }
 }

@@ -5,19 +5,26 @@
 //! layouts newer than the oldest format that the target allows; and it leaves references behind
 //! that mean nothing in the target.
 
-use super::chunks::{Chunk, Filter, filters_of};
+mod attributes;
+mod buffer;
+mod kind;
+mod stored;
+
+pub(crate) use attributes::attributes;
+pub(crate) use stored::Stored;
+
+use super::chunks::{Filter, filters_of};
 use super::create::untimed;
-use super::dtype::{self, Dtype};
-use super::handle::{Fault, Handle, Outcome, check, count, locked, name, truth};
-use super::object::Object;
+use super::handle::{Fault, Handle, Outcome, check, count, locked, name};
 use super::values::{Extent, Place};
+use buffer::Buffer;
 use hdf5_metno::globals;
-use hdf5_metno_sys::h5::hsize_t;
 use hdf5_metno_sys::h5d::{self, H5D_fill_value_t, H5D_layout_t};
 use hdf5_metno_sys::h5i::hid_t;
-use hdf5_metno_sys::h5s::{self, H5S_class_t, H5S_seloper_t};
-use hdf5_metno_sys::h5t::{self, H5T_class_t, H5T_order_t};
-use hdf5_metno_sys::{h5a, h5p, h5z};
+use hdf5_metno_sys::h5s::{self, H5S_seloper_t};
+use hdf5_metno_sys::h5t::{self, H5T_class_t};
+use hdf5_metno_sys::{h5p, h5z};
+use kind::{Content, content, oldest, space};
 use std::ffi::{c_int, c_uint, c_void};
 
 /// Bytes that are copied at once where values are read and written again.
@@ -32,17 +39,6 @@ pub(crate) enum Side {
     From(Fault),
     /// The file that is copied to.
     To(Fault),
-}
-
-/// What the bytes of a value are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    /// The value itself.
-    Plain,
-    /// A pointer into a heap of the file, at least in part.
-    Varying,
-    /// References to objects of the file.
-    References,
 }
 
 /// How a dataset lies in its file.
@@ -70,213 +66,9 @@ pub(crate) struct Original {
     filters: Vec<Filter>,
 }
 
-/// The stored chunks of a dataset. There can be millions, so their places are in one vector.
-#[derive(Debug, Default)]
-pub(crate) struct Stored {
-    rank: usize,
-    /// `rank` numbers for each chunk: its first value.
-    firsts: Vec<u64>,
-    chunks: Vec<Chunk>,
-}
-
-impl Stored {
-    /// Every chunk with its first value.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u64], Chunk)> {
-        let firsts = self.firsts.chunks_exact(self.rank.max(1));
-        firsts.zip(self.chunks.iter().copied())
-    }
-}
-
 /// The dataset in the target.
 #[derive(Debug)]
 pub(crate) struct Twin(Handle);
-
-/// The same type without what only newer libraries can read. Call it under the lock.
-fn oldest(kind: &Handle) -> Outcome<Handle> {
-    // SAFETY: the type is open; the copies are ours and the setter only changes them.
-    unsafe {
-        let standard = match dtype::describe(kind)? {
-            Dtype::Bool => return dtype::bool_type(),
-            Dtype::Text(text) => return dtype::text_type(&text),
-            Dtype::Int { size, signed, big } => {
-                let native = match (size, signed) {
-                    (1, true) => *globals::H5T_NATIVE_INT8,
-                    (1, false) => *globals::H5T_NATIVE_UINT8,
-                    (2, true) => *globals::H5T_NATIVE_INT16,
-                    (2, false) => *globals::H5T_NATIVE_UINT16,
-                    (4, true) => *globals::H5T_NATIVE_INT32,
-                    (4, false) => *globals::H5T_NATIVE_UINT32,
-                    (_, true) => *globals::H5T_NATIVE_INT64,
-                    (_, false) => *globals::H5T_NATIVE_UINT64,
-                };
-                Some((native, big))
-            }
-            Dtype::Float { size: 4, big } => Some((*globals::H5T_NATIVE_FLOAT, big)),
-            Dtype::Float { size: 8, big } => Some((*globals::H5T_NATIVE_DOUBLE, big)),
-            _ => None,
-        };
-        let Some((native, big)) = standard else {
-            return Handle::take(h5t::H5Tcopy(kind.id()));
-        };
-        let copy = Handle::take(h5t::H5Tcopy(native))?;
-        let order = if big {
-            H5T_order_t::H5T_ORDER_BE
-        } else {
-            H5T_order_t::H5T_ORDER_LE
-        };
-        check(h5t::H5Tset_order(copy.id(), order))?;
-        Ok(copy)
-    }
-}
-
-/// What the bytes of a value are. Call it under the lock.
-fn content(kind: &Handle, depth: usize) -> Outcome<Content> {
-    // SAFETY: the type is open; the types inside are owned.
-    unsafe {
-        if truth(h5t::H5Tdetect_class(kind.id(), H5T_class_t::H5T_REFERENCE))? {
-            return Ok(Content::References);
-        }
-        let varying = |yes: bool| {
-            if yes {
-                Content::Varying
-            } else {
-                Content::Plain
-            }
-        };
-        Ok(match h5t::H5Tget_class(kind.id()) {
-            H5T_class_t::H5T_STRING => varying(truth(h5t::H5Tis_variable_str(kind.id()))?),
-            H5T_class_t::H5T_VLEN => Content::Varying,
-            // Deeper than anything has: the careful way is right for every type.
-            _ if depth > 8 => Content::Varying,
-            H5T_class_t::H5T_ARRAY => {
-                content(&Handle::take(h5t::H5Tget_super(kind.id()))?, depth + 1)?
-            }
-            H5T_class_t::H5T_COMPOUND => {
-                let mut all = Content::Plain;
-                for i in 0..h5t::H5Tget_nmembers(kind.id()).max(0) as c_uint {
-                    let member = Handle::take(h5t::H5Tget_member_type(kind.id(), i))?;
-                    if content(&member, depth + 1)? != Content::Plain {
-                        all = Content::Varying;
-                    }
-                }
-                all
-            }
-            _ => Content::Plain,
-        })
-    }
-}
-
-/// A dataspace of this extent. Call it under the lock.
-fn space(extent: &Extent, limits: Option<&[u64]>) -> Outcome<Handle> {
-    // SAFETY: dimensions and limits have the same number and outlive the call.
-    Handle::take(unsafe {
-        match extent {
-            Extent::Null => h5s::H5Screate(H5S_class_t::H5S_NULL),
-            Extent::Scalar => h5s::H5Screate(H5S_class_t::H5S_SCALAR),
-            Extent::Simple(dims) => {
-                let limits = limits.filter(|l| l.len() == dims.len());
-                h5s::H5Screate_simple(
-                    dims.len() as c_int,
-                    dims.as_ptr(),
-                    limits.map_or(std::ptr::null(), <[u64]>::as_ptr),
-                )
-            }
-        }
-    })
-}
-
-/// Bytes of values, with what the library allocated for them.
-struct Buffer<'a> {
-    bytes: Vec<u8>,
-    kind: &'a Handle,
-    space: &'a Handle,
-    reclaim: bool,
-}
-
-impl<'a> Buffer<'a> {
-    /// Zeroed room for `n` values of `kind`; `space` has `n` values too.
-    fn new(kind: &'a Handle, space: &'a Handle, n: u64, reclaim: bool) -> Outcome<Self> {
-        // SAFETY: the type is open.
-        let size = locked(|| unsafe { h5t::H5Tget_size(kind.id()) }) as u64;
-        let total = n.checked_mul(size).and_then(|b| usize::try_from(b).ok());
-        let mut bytes = Vec::new();
-        let fits = total.is_some_and(|total| bytes.try_reserve_exact(total).is_ok());
-        let Some(total) = total.filter(|_| fits) else {
-            return Err(Fault(format!(
-                "{n} values of {size} bytes do not fit in memory"
-            )));
-        };
-        bytes.resize(total, 0);
-        Ok(Self {
-            bytes,
-            kind,
-            space,
-            reclaim,
-        })
-    }
-
-    fn pointer(&mut self) -> *mut c_void {
-        self.bytes.as_mut_ptr().cast()
-    }
-}
-
-impl Drop for Buffer<'_> {
-    fn drop(&mut self) {
-        if self.reclaim && !self.bytes.is_empty() {
-            let pointer = self.pointer();
-            // SAFETY: the library filled the buffer with values of this type, or it is all zero,
-            // which is no pointer.
-            locked(|| unsafe {
-                h5t::H5Treclaim(self.kind.id(), self.space.id(), h5p::H5P_DEFAULT, pointer);
-            });
-        }
-    }
-}
-
-struct Visit {
-    chunk: Vec<u64>,
-    dims: Vec<u64>,
-    all: Stored,
-    wrong: Option<String>,
-}
-
-unsafe extern "C" fn visit(
-    offset: *const hsize_t,
-    mask: c_uint,
-    address: hdf5_metno_sys::h5::haddr_t,
-    size: hsize_t,
-    data: *mut c_void,
-) -> c_int {
-    // SAFETY: `data` is the structure below, alive during the iteration; `offset` has as many
-    // dimensions as the dataset.
-    let (to, first) = unsafe {
-        let to = &mut *data.cast::<Visit>();
-        let first = std::slice::from_raw_parts(offset, to.dims.len());
-        (to, first)
-    };
-    let sound = first
-        .iter()
-        .zip(to.chunk.iter().zip(&to.dims))
-        .all(|(&at, (&step, &end))| at < end && at.is_multiple_of(step));
-    match u32::try_from(size) {
-        Ok(size) if sound => {
-            let chunk = Chunk {
-                address,
-                size,
-                mask,
-            };
-            to.all.firsts.extend_from_slice(first);
-            to.all.chunks.push(chunk);
-            0
-        }
-        _ => {
-            to.wrong = Some(format!(
-                "its chunk index holds a chunk of {size} bytes at offset {first:?}"
-            ));
-            1
-        }
-    }
-}
 
 impl Original {
     /// Looks at a dataset; its values are not read.
@@ -354,36 +146,11 @@ impl Original {
 
     /// The chunks that are stored.
     pub(crate) fn chunks(&self) -> Outcome<Stored> {
-        let (Arrangement::Chunked { chunk, .. }, Extent::Simple(dims)) =
-            (&self.arrangement, &self.extent)
-        else {
-            return Ok(Stored::default());
-        };
-        if self.place.stored_bytes() == 0 || dims.contains(&0) {
-            return Ok(Stored::default());
-        }
-        let mut to = Visit {
-            chunk: chunk.clone(),
-            dims: dims.clone(),
-            all: Stored {
-                rank: dims.len(),
-                ..Stored::default()
-            },
-            wrong: None,
-        };
-        // SAFETY: the dataset is open; the callback matches the library's signature and does not
-        // unwind.
-        let outcome = locked(|| unsafe {
-            check(h5d::H5Dchunk_iter(
-                self.place.id(),
-                h5p::H5P_DEFAULT,
-                Some(visit),
-                (&raw mut to).cast(),
-            ))
-        });
-        match to.wrong {
-            Some(wrong) => Err(Fault(wrong)),
-            None => outcome.map(|()| to.all),
+        match (&self.arrangement, &self.extent) {
+            (Arrangement::Chunked { chunk, .. }, Extent::Simple(dims)) => {
+                Stored::of(&self.place, dims, chunk)
+            }
+            _ => Ok(Stored::default()),
         }
     }
 
@@ -637,75 +404,6 @@ impl Twin {
             })
         })
     }
-}
-
-/// Copies the attributes of an object to the one at `path`. References are left out: they mean
-/// nothing in another file.
-pub(crate) fn attributes(from: &Object, at: hid_t, path: &str) -> Result<(), Side> {
-    let labels = from.attribute_names().map_err(Side::From)?;
-    if labels.is_empty() {
-        return Ok(());
-    }
-    let target = Object::open(at, path)
-        .and_then(|object| object.ok_or_else(|| Fault("it is not there".into())))
-        .map_err(Side::To)?;
-    for label in labels {
-        let Some(place) = from.attribute(&label).map_err(Side::From)? else {
-            continue;
-        };
-        attribute(&place, &target, &label)?;
-    }
-    Ok(())
-}
-
-fn attribute(place: &Place, target: &Object, label: &str) -> Result<(), Side> {
-    let extent = place.extent().map_err(Side::From)?;
-    let c_label = name(label).map_err(Side::From)?;
-    locked(|| {
-        // SAFETY: the attribute is open; the buffer has room for its values of this type.
-        unsafe {
-            let look = || -> Outcome<_> {
-                let kind = Handle::take(h5a::H5Aget_type(place.id()))?;
-                Ok((oldest(&kind)?, content(&kind, 0)?))
-            };
-            let (kind, content) = look().map_err(Side::From)?;
-            if content == Content::References {
-                return Ok(());
-            }
-            let n = match &extent {
-                Extent::Null => 0,
-                _ => place
-                    .plausible(h5t::H5Tget_size(kind.id()))
-                    .map_err(Side::From)? as u64,
-            };
-            let space = space(&extent, None).map_err(Side::From)?;
-            let reclaim = content == Content::Varying;
-            let mut buffer = Buffer::new(&kind, &space, n, reclaim).map_err(Side::From)?;
-            if n > 0 {
-                check(h5a::H5Aread(place.id(), kind.id(), buffer.pointer())).map_err(Side::From)?;
-            }
-            let mut write = || -> Outcome<()> {
-                let list = Handle::take(h5p::H5Pcreate(*globals::H5P_ATTRIBUTE_CREATE))?;
-                check(h5p::H5Pset_char_encoding(
-                    list.id(),
-                    h5t::H5T_cset_t::H5T_CSET_UTF8,
-                ))?;
-                let made = Handle::take(h5a::H5Acreate2(
-                    target.id(),
-                    c_label.as_ptr(),
-                    kind.id(),
-                    space.id(),
-                    list.id(),
-                    h5p::H5P_DEFAULT,
-                ))?;
-                if n > 0 {
-                    check(h5a::H5Awrite(made.id(), kind.id(), buffer.pointer()))?;
-                }
-                Ok(())
-            };
-            write().map_err(Side::To)
-        }
-    })
 }
 
 #[cfg(test)]
