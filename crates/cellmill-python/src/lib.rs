@@ -11,6 +11,7 @@ mod failure;
 mod fold;
 mod matrix;
 mod operand;
+mod pl;
 mod pp;
 mod simulate;
 mod tl;
@@ -30,6 +31,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::matrix::{Matrix, matrices};
+    #[pymodule_export]
+    use crate::pl::{column, palette, raster_points};
     #[pymodule_export]
     use crate::pp::{
         apply, connectivities, highly_variable_genes, neighbors, norm_factors, pca, pca_n_comps,

@@ -9,6 +9,7 @@
 //! | here | in scanpy |
 //! |---|---|
 //! | [`scatter`] | `scanpy.pl.embedding`, `scanpy.pl.umap` |
+//! | [`raster_points`] | what `matplotlib.axes.Axes.scatter` paints for them |
 //! | [`pca_variance`] | `scanpy.pl.pca_variance_ratio` |
 //! | [`hvg_dispersion`] | `scanpy.pl.highly_variable_genes` |
 //!
@@ -40,5 +41,6 @@ pub use dispersion::{HvgPlot, hvg_dispersion};
 pub use name::file_stem;
 pub use palette::{DEFAULT_20, DEFAULT_28, DEFAULT_102, MISSING, palette};
 pub use picture::Picture;
+pub use points::{Cloud, Ink, Order, View, raster_points};
 pub use scatter::{Colour, Legend, Scatter, scatter};
 pub use variance::{PcaVariance, pca_variance};

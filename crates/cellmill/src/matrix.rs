@@ -1,9 +1,12 @@
 //! A matrix with ops to happen to it, as a shell holds it: its dtype, its selections, and a source
 //! that passes over what no selection touches.
 
+mod column;
+
 use crate::{Error, Result};
 use cellmill_engine::op::CellSet;
 use cellmill_engine::{Block, BlockReader, Grid, Op, Source, Values};
+pub use column::column;
 use std::ops::Range;
 use std::sync::Arc;
 

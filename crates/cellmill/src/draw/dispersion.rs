@@ -4,9 +4,9 @@ use super::axis::{self, Ticks};
 use super::frame::{self, Frame};
 use super::name::thousands;
 use super::picture::{Anchor, Item, Picture, Text};
-use super::points::{self, Cloud, Ink, View};
+use super::points::{self, Cloud, Ink, Order, View};
 use super::style::Style;
-use super::{Rgb, font};
+use super::{MISSING, Rgb, font};
 use cellmill_engine::{Context, Error, Event, Result};
 
 /// A mean-dispersion plot to be drawn; [`HvgPlot::new`] has the defaults.
@@ -243,6 +243,8 @@ impl<'a> Panel<'a> {
                 diameter,
                 alpha: 0.85,
                 ink: Ink::One(rgb),
+                missing: MISSING,
+                order: Order::Sorted,
             };
             let image = points::render(ctx, &cloud)?;
             page.push(Item::Image {

@@ -9,8 +9,8 @@
 mod density;
 mod painter;
 
+use super::Rgb;
 use super::picture::Image;
-use super::{MISSING, Rgb};
 use cellmill_engine::{Context, Error, Result};
 use rayon::prelude::*;
 
@@ -18,38 +18,61 @@ use rayon::prelude::*;
 const BAND: usize = 32;
 /// Points of a chunk.
 const CHUNK: usize = 1 << 16;
+/// A dot is not wider than this, in pixels.
+const MOST: f32 = 16_384.0;
 
 /// How points are coloured.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Ink<'a> {
-    /// All the same.
+pub enum Ink<'a> {
+    /// All the same; dots below two pixels are darker where there are more of them.
     One(Rgb),
-    /// A colour for each code; negative codes are missing.
+    /// A colour for each code.
     Codes {
+        /// One code a point: an index into `colours`; negative codes are missing.
         codes: &'a [i32],
+        /// One colour a category.
         colours: &'a [Rgb],
-        counts: &'a [u64],
     },
-    /// A colour for each value between `low` and `high`; NaN is missing.
+    /// A colour for each value.
     Values {
+        /// One value a point; NaN is missing, values outside `low` and `high` have the colours of
+        /// the ends.
         values: &'a [f32],
+        /// What has the first colour.
         low: f32,
+        /// What has the last colour.
         high: f32,
+        /// The colours from low to high.
         map: &'a [Rgb; 256],
     },
 }
 
+/// Which dot lies over which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Missing values beneath; high values over low ones; categories mixed, the rare ones on top.
+    /// Dots below two pixels have no order: what a pixel holds is added up.
+    #[default]
+    Sorted,
+    /// Later rows over earlier ones, whatever their colour and size.
+    Rows,
+}
+
 /// From data to pixels of the layer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View {
-    /// The data's left, right, bottom and top.
-    pub(super) left: f64,
-    pub(super) right: f64,
-    pub(super) bottom: f64,
-    pub(super) top: f64,
-    /// The layer's size in pixels.
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub struct View {
+    /// The data's x at the left edge of the layer.
+    pub left: f64,
+    /// The data's x at the right edge, above `left`.
+    pub right: f64,
+    /// The data's y at the lower edge.
+    pub bottom: f64,
+    /// The data's y at the upper edge, above `bottom`.
+    pub top: f64,
+    /// The layer's width in pixels.
+    pub width: u32,
+    /// The layer's height in pixels.
+    pub height: u32,
 }
 
 impl View {
@@ -68,14 +91,21 @@ impl View {
 
 /// Points to be drawn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cloud<'a> {
-    /// n x 2, row by row.
-    pub(super) xy: &'a [f32],
-    pub(super) view: View,
+pub struct Cloud<'a> {
+    /// n x 2, row by row; points outside the view, or that are not finite, are not drawn.
+    pub xy: &'a [f32],
+    /// What part of the plane the layer shows.
+    pub view: View,
     /// Of a dot, in pixels.
-    pub(super) diameter: f32,
-    pub(super) alpha: f32,
-    pub(super) ink: Ink<'a>,
+    pub diameter: f32,
+    /// Opacity of the dots, above 0 up to 1.
+    pub alpha: f32,
+    /// The colours.
+    pub ink: Ink<'a>,
+    /// The colour of missing values.
+    pub missing: Rgb,
+    /// Which dot lies over which.
+    pub order: Order,
 }
 
 impl Cloud<'_> {
@@ -100,18 +130,38 @@ struct Band {
     pixels: Vec<[f32; 4]>,
 }
 
-/// Draws the points on a transparent layer.
+/// Points on a transparent layer of `view.width` x `view.height` pixels: red, green, blue and
+/// straight alpha, four bytes a pixel, row by row from the top. The bytes are the same for any
+/// number of threads.
+///
+/// ```
+/// use cellmill::draw::{Cloud, Ink, MISSING, Order, Rgb, View, raster_points};
+/// let ctx = cellmill_engine::Context::quiet(1)?;
+/// let view = View { left: 0.0, right: 9.0, bottom: 0.0, top: 9.0, width: 9, height: 9 };
+/// let ink = Ink::Codes { codes: &[0], colours: &[Rgb([10, 20, 30])] };
+/// let order = Order::Sorted;
+/// let xy = &[4.5, 4.5];
+/// let cloud = Cloud { xy, view, diameter: 5.0, alpha: 1.0, ink, missing: MISSING, order };
+/// let rgba = raster_points(&ctx, &cloud)?;
+/// assert_eq!(rgba[4 * (4 * 9 + 4)..][..4], [10, 20, 30, 255]);
+/// assert_eq!(rgba[..4], [0; 4]);
+/// # Ok::<(), cellmill_engine::Error>(())
+/// ```
 ///
 /// # Errors
-/// [`Error::Budget`], [`Error::Cancelled`], and [`Error::Parameter`] for more than 2^32 points.
+/// [`Error::Parameter`] when lengths disagree, a code is no index into the colours, a number is
+/// out of its range, or there are 2^32 points and more; [`Error::Budget`]; [`Error::Cancelled`].
+pub fn raster_points(ctx: &Context, cloud: &Cloud) -> Result<Vec<u8>> {
+    Ok(render(ctx, cloud)?.rgba)
+}
+
+/// As [`raster_points`], for a page.
 pub(super) fn render(ctx: &Context, cloud: &Cloud) -> Result<Image> {
-    let n = cloud.xy.len() / 2;
-    if u32::try_from(n).is_err() {
-        return Err(Error::Parameter(format!(
-            "{n} points were given; a picture takes at most {}",
-            u32::MAX
-        )));
-    }
+    let n = check(cloud)?;
+    let counts = match cloud.ink {
+        Ink::Codes { codes, colours } => count(codes, colours.len())?.0,
+        _ => Vec::new(),
+    };
     let (width, height) = (cloud.view.width as usize, cloud.view.height as usize);
     let bands = height.div_ceil(BAND);
     let reach = 0.5 * cloud.diameter + 1.0;
@@ -156,10 +206,10 @@ pub(super) fn render(ctx: &Context, cloud: &Cloud) -> Result<Image> {
                     width,
                     pixels: vec![[0.0; 4]; rows * width],
                 };
-                if cloud.diameter < 2.0 {
-                    density::draw(ctx, cloud, points, &mut band)?;
+                if cloud.diameter < 2.0 && cloud.order == Order::Sorted {
+                    density::draw(ctx, cloud, &counts, points, &mut band)?;
                 } else {
-                    painter::draw(ctx, cloud, points, &mut band)?;
+                    painter::draw(ctx, cloud, &counts, points, &mut band)?;
                 }
                 for (to, from) in out.chunks_exact_mut(4).zip(&band.pixels) {
                     let alpha = from[3];
@@ -178,6 +228,79 @@ pub(super) fn render(ctx: &Context, cloud: &Cloud) -> Result<Image> {
         height: cloud.view.height,
         rgba,
     })
+}
+
+/// Checks lengths and ranges; the number of points.
+fn check(cloud: &Cloud) -> Result<usize> {
+    let n = cloud.xy.len() / 2;
+    let wrong = |text: String| Err(Error::Parameter(text));
+    if u32::try_from(n).is_err() {
+        return wrong(format!(
+            "{n} points were given; a picture takes at most {}",
+            u32::MAX
+        ));
+    }
+    let coloured = match cloud.ink {
+        Ink::One(_) => n,
+        Ink::Codes { codes, .. } => codes.len(),
+        Ink::Values { values, .. } => values.len(),
+    };
+    if !cloud.xy.len().is_multiple_of(2) || coloured != n {
+        return wrong(format!(
+            "{} coordinates and {coloured} colours were given; expected two coordinates and a \
+             colour for each point",
+            cloud.xy.len()
+        ));
+    }
+    let View {
+        left,
+        right,
+        bottom,
+        top,
+        width,
+        height,
+    } = cloud.view;
+    let extends = |from: f64, to: f64| from < to && (to - from).is_finite();
+    if !extends(left, right) || !extends(bottom, top) || width == 0 || height == 0 {
+        return wrong(format!(
+            "the view is {left} to {right} by {bottom} to {top} on {width} x {height} pixels; \
+             expected finite increasing limits and at least one pixel"
+        ));
+    }
+    if !(cloud.diameter > 0.0 && cloud.diameter <= MOST) {
+        return wrong(format!(
+            "dots are {} pixels wide; expected more than 0 and at most {MOST}",
+            cloud.diameter
+        ));
+    }
+    if !(cloud.alpha > 0.0 && cloud.alpha <= 1.0) {
+        return wrong(format!(
+            "alpha is {}; expected more than 0 and at most 1",
+            cloud.alpha
+        ));
+    }
+    Ok(n)
+}
+
+/// How many points each of `n` codes has, and how many have none.
+///
+/// # Errors
+/// [`Error::Parameter`] when a code is no index.
+pub(super) fn count(codes: &[i32], n: usize) -> Result<(Vec<u64>, u64)> {
+    let mut counts = vec![0; n];
+    let mut missing = 0;
+    for &code in codes {
+        match usize::try_from(code) {
+            Ok(code) if code < n => counts[code] += 1,
+            Ok(code) => {
+                return Err(Error::Parameter(format!(
+                    "a point has code {code}, and there are {n} categories"
+                )));
+            }
+            Err(_) => missing += 1,
+        }
+    }
+    Ok((counts, missing))
 }
 
 fn sort_chunk(cloud: &Cloud, range: std::ops::Range<usize>, bands: usize, reach: f32) -> Chunk {
@@ -218,7 +341,5 @@ fn level(value: f32, low: f32, high: f32) -> usize {
     ((share * 256.0).clamp(0.0, 255.0)) as usize
 }
 
-/// The colour of missing values.
-fn missing() -> [f32; 3] {
-    MISSING.unit()
-}
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::label::{self, Label};
 use super::legend::{Block, Entry};
 use super::name::thousands;
 use super::picture::{Anchor, Item, Picture, Text};
-use super::points::{self, Cloud, Ink};
+use super::points::{self, Cloud, Ink, Order};
 use super::style::Style;
 use super::{MISSING, Rgb, font, palette};
 use cellmill_engine::{Context, Error, Event, Result};
@@ -175,7 +175,7 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
             categories,
             colours: given,
         } => {
-            (counts, missing) = count(codes, categories.len());
+            (counts, missing) = points::count(codes, categories.len())?;
             colours = choose(given, categories.len(), &mut notes);
         }
         Colour::Continuous {
@@ -194,7 +194,6 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
         Colour::Categorical { codes, .. } => Ink::Codes {
             codes,
             colours: &colours,
-            counts: &counts,
         },
         Colour::Continuous { values, .. } => Ink::Values {
             values,
@@ -209,6 +208,8 @@ pub fn scatter(ctx: &Context, plot: &Scatter) -> Result<Picture> {
         diameter: diameter(plot, n),
         alpha: plot.alpha,
         ink,
+        missing: MISSING,
+        order: Order::Sorted,
     };
     ctx.cancel().check()?;
     let layer = points::render(ctx, &cloud)?;
@@ -376,19 +377,6 @@ fn diameter(plot: &Scatter, n: usize) -> f32 {
         Some(area) => of(area),
         None => of(120_000.0 / n.max(1) as f32).min(0.02 * side),
     }
-}
-
-/// How many points each category has, and how many have none.
-fn count(codes: &[i32], n: usize) -> (Vec<u64>, u64) {
-    let mut counts = vec![0; n];
-    let mut missing = 0;
-    for &code in codes {
-        match usize::try_from(code) {
-            Ok(code) => counts[code] += 1,
-            Err(_) => missing += 1,
-        }
-    }
-    (counts, missing)
 }
 
 fn choose(given: Option<&[Rgb]>, n: usize, notes: &mut Vec<String>) -> Vec<Rgb> {

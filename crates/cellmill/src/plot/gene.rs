@@ -2,10 +2,7 @@
 
 use super::{EmbeddingPlot, column};
 use crate::{Error, Result};
-use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::op::Op;
-use cellmill_engine::run::run_stage;
-use cellmill_engine::{Block, Context, Source};
+use cellmill_engine::{Context, Source};
 use cellmill_io::{ArrayData, Column, DataFrame, H5ad};
 
 /// Columns of var that hold symbols, in order of preference.
@@ -52,26 +49,7 @@ pub(super) fn values(
             source.n_rows()
         )));
     }
-    let kept = KeptColumns::new(ctx, source.grid(), 1, Precision::F32);
-    let stage = format!("gene {key}");
-    run_stage(
-        ctx,
-        &stage,
-        &source,
-        &[Op::SelectGenes { genes: vec![gene] }],
-        &(),
-        &kept,
-    )?;
-    let mut values = vec![0f32; n];
-    let mut reader = kept.open(0..kept.grid().n_blocks())?;
-    let mut block = Block::new(1);
-    while reader.next_block(&mut block)? {
-        for row in 0..block.n_rows() {
-            if let Some(entry) = block.row(row).next() {
-                values[block.first_row as usize + row] = block.values.get(entry) as f32;
-            }
-        }
-    }
+    let values = crate::matrix::column(ctx, &source, &[], gene, &format!("gene {key}"))?;
     let id = &var.index[gene as usize];
     let title = if id == key {
         key.to_owned()

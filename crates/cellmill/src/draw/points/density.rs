@@ -7,11 +7,17 @@
 //! darkens with density. The amount becomes opacity so
 //! that a single dot can be seen and a dense region is solid; missing values lie beneath.
 
-use super::{Band, Cloud, Ink, level, missing};
+use super::{Band, Cloud, Ink, level};
 use cellmill_engine::{Context, Result};
 
 /// Draws `points` into the band.
-pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Band) -> Result<()> {
+pub(super) fn draw(
+    ctx: &Context,
+    cloud: &Cloud,
+    counts: &[u64],
+    points: Vec<u32>,
+    band: &mut Band,
+) -> Result<()> {
     let side = (std::f32::consts::FRAC_PI_4).sqrt() * cloud.diameter;
     let opacity = Opacity::new(side * side, cloud.alpha);
     let size = band.rows * band.width;
@@ -54,11 +60,7 @@ pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Ba
                 }
             }
         }
-        Ink::Codes {
-            codes,
-            colours,
-            counts,
-        } => {
+        Ink::Codes { codes, colours } => {
             for (code, some) in by_code(points, codes, colours.len()) {
                 let Some(code) = code else {
                     splat(ctx, cloud, &some, side, band, |_| 1.0, &mut beneath)?;
@@ -85,7 +87,7 @@ pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Ba
         }
     }
 
-    let grey = missing();
+    let grey = cloud.missing.unit();
     for (at, pixel) in band.pixels.iter_mut().enumerate() {
         let (over, under) = (opacity.of(total[at]), opacity.of(beneath[at]));
         let [r, g, b, weight] = mixed[at];

@@ -2,9 +2,10 @@
 //!
 //! Order, from beneath: missing values; then categories in an order shuffled by a hash of the
 //! row, so that no category buries another by coming later in the file; last the rare
-//! categories, the rarest on top. Numbers are painted from low to high, as scanpy does.
+//! categories, the rarest on top. Numbers are painted from low to high, as scanpy does. In the
+//! order of rows, that is all there is to it.
 
-use super::{Band, Cloud, Ink, level, missing};
+use super::{Band, Cloud, Ink, Order, level};
 use crate::draw::Rgb;
 use cellmill_engine::{Context, Result};
 
@@ -12,10 +13,17 @@ use cellmill_engine::{Context, Result};
 const RARE: f64 = 0.25;
 
 /// Draws `points` into the band.
-pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Band) -> Result<()> {
+pub(super) fn draw(
+    ctx: &Context,
+    cloud: &Cloud,
+    counts: &[u64],
+    points: Vec<u32>,
+    band: &mut Band,
+) -> Result<()> {
     let mut order: Vec<(u64, u32)> = match cloud.ink {
+        _ if cloud.order == Order::Rows => points.into_iter().map(|i| (0, i)).collect(),
         Ink::One(_) => points.into_iter().map(|i| (0, i)).collect(),
-        Ink::Codes { codes, counts, .. } => {
+        Ink::Codes { codes, .. } => {
             let layers = layers(counts);
             points
                 .into_iter()
@@ -31,13 +39,14 @@ pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Ba
             .collect(),
     };
     order.sort_unstable();
+    let missing = cloud.missing.unit();
     for some in order.chunks(4096) {
         ctx.cancel().check()?;
         for &(_, i) in some {
             let colour = match cloud.ink {
                 Ink::One(rgb) => rgb.unit(),
-                Ink::Codes { codes, colours, .. } => usize::try_from(codes[i as usize])
-                    .map_or_else(|_| missing(), |code| colours[code].unit()),
+                Ink::Codes { codes, colours } => usize::try_from(codes[i as usize])
+                    .map_or_else(|_| missing, |code| colours[code].unit()),
                 Ink::Values {
                     values,
                     low,
@@ -46,7 +55,7 @@ pub(super) fn draw(ctx: &Context, cloud: &Cloud, points: Vec<u32>, band: &mut Ba
                 } => {
                     let value = values[i as usize];
                     if value.is_nan() {
-                        missing()
+                        missing
                     } else {
                         Rgb::unit(map[level(value, low, high)])
                     }
