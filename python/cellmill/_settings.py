@@ -37,6 +37,7 @@ class Settings:
         self._scratch: Path | None = None
         self._verbosity = 1
         self._progress = "auto"
+        self._figdir = Path("figures")
 
     @property
     def memory(self) -> int:
@@ -94,10 +95,19 @@ class Settings:
             )
         self._progress = value
 
+    @property
+    def figdir(self) -> Path:
+        """The folder for figures that ``save=`` writes; it is made when one is saved."""
+        return self._figdir
+
+    @figdir.setter
+    def figdir(self, value: str | os.PathLike[str]) -> None:
+        self._figdir = Path(value)
+
     def __repr__(self) -> str:
         return (
             f"memory={self.memory}, threads={self.threads}, scratch={str(self.scratch)!r}, "
-            f"verbosity={self.verbosity}, progress={self.progress!r}"
+            f"verbosity={self.verbosity}, progress={self.progress!r}, figdir={str(self.figdir)!r}"
         )
 
     def _machine(self) -> SimpleNamespace:

@@ -1,0 +1,5 @@
+"""Plots of millions of cells, on matplotlib's axes."""
+
+from ._embedding import embedding, pca, umap
+
+__all__ = ["embedding", "pca", "umap"]
