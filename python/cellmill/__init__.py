@@ -1,8 +1,8 @@
 """cellmill: scanpy's calls on a matrix that is larger than memory.
 
 ``import cellmill as cm`` stands where ``import scanpy as sc`` stood: :func:`read_h5ad` returns a
-real :class:`anndata.AnnData` whose matrices are lazy, ``cm.pp``, ``cm.tl`` and ``cm.pl`` have scanpy 1.12's signatures and
-scanpy's slots, and scanpy's own functions work on the result.
+real :class:`anndata.AnnData` whose matrices are lazy, ``cm.pp``, ``cm.tl`` and ``cm.pl`` have
+scanpy 1.12's signatures and write scanpy's slots, and scanpy's own functions work on the result.
 """
 
 from importlib.metadata import version as _version

@@ -28,8 +28,8 @@ def pbmc68k_reduced() -> AnnData:
     spec = find_spec("scanpy")
     if spec is None or spec.origin is None:
         raise ImportError(
-            "pbmc68k_reduced reads a file of scanpy's, and scanpy is not installed; install scanpy, "
-            "or use cellmill.datasets.simulate"
+            "pbmc68k_reduced reads a file of scanpy's, and scanpy is not installed; install "
+            "scanpy, or use cellmill.datasets.simulate"
         )
     path = Path(spec.origin).parent / "datasets" / "10x_pbmc68k_reduced.h5ad"
     if not path.is_file():

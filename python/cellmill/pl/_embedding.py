@@ -132,7 +132,8 @@ def embedding(
     add_outline, outline_width, outline_color
         A rim around the groups of points: widths in shares of a dot, colours from outside.
     ncols, hspace, wspace
-        Panels in a row, and the room between them.
+        Panels in a row, and the room between them. ``wspace=None`` makes room for the legends,
+        which scanpy's default may cut.
     title
         Of each panel.
     show

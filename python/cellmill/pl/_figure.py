@@ -16,10 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm, to_hex
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.legend import Legend
 
 from .._settings import settings
 from ._colours import colours_of
-from ._points import Points, table_of
+from ._points import Points, solid, table_of
 from ._values import values_of
 
 # Diameters of the markers, in shares of the square root of `size`.
@@ -33,7 +35,8 @@ def draw(adata: AnnData, basis: str, asked: SimpleNamespace) -> tuple[Figure, An
     cmap = asked.color_map if asked.cmap is None else asked.cmap
     cmap = cmap if isinstance(cmap, Colormap) else colormaps.get_cmap(cmap)
     table_of(cmap)
-    na_color = to_hex(asked.na_color, keep_alpha=True)
+    solid(asked.na_color)
+    na_color = to_hex(asked.na_color)
     colors = _listed(asked.color)
     dimensions = _dimensions(asked.components, asked.dimensions, coordinates.shape[1])
     if asked.components is not None:
@@ -75,14 +78,17 @@ def draw(adata: AnnData, basis: str, asked: SimpleNamespace) -> tuple[Figure, An
 
     several = len(colors) > 1
     if several:
-        figure, axes = _grid(asked, len(colors))
-    elif asked.ax is None:
-        figure = plt.figure()
-        axes = [figure.add_subplot(111)]
+        figure, grid = _grid(asked, [found.get(key) for key in colors])
     else:
-        figure, axes = asked.ax.figure, [asked.ax]
+        figure = plt.figure() if asked.ax is None else asked.ax.figure
+    axes = []
     name = _axis_name(basis)
-    for panel, (ax, key, dims) in enumerate(zip(axes, colors, dimensions, strict=True)):
+    for panel, (key, dims) in enumerate(zip(colors, dimensions, strict=True)):
+        if several:
+            ax = figure.add_subplot(grid[panel])
+        else:
+            ax = figure.add_subplot(111) if asked.ax is None else asked.ax
+        axes.append(ax)
         xy = np.ascontiguousarray(coordinates[:, dims], dtype=np.float32)
         if not asked.frameon:
             ax.axis("off")
@@ -245,17 +251,26 @@ def _bound(name: str, bound: Any, panel: int, values: np.ndarray) -> float | Non
         return float(bound(values) if callable(bound) else bound)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{name} is {bound!r} for panel {panel + 1}, and must be a number, a percentile such as "
-            "'p99', or a function of the values that returns a number"
+            f"{name} is {bound!r} for panel {panel + 1}, and must be a number, a percentile such "
+            "as 'p99', or a function of the values that returns a number"
         ) from error
 
 
-def _grid(asked: SimpleNamespace, n: int) -> tuple[Figure, list[Axes]]:
-    """One axes a panel: each has the size of a figure."""
+def _grid(asked: SimpleNamespace, panels: list[Any]) -> tuple[Figure, GridSpec]:
+    """A figure with a place for each panel, of the size of a figure."""
     width, height = rcParams["figure.figsize"]
-    wspace = 0.75 / width + 0.02 if asked.wspace is None else asked.wspace
+    n = len(panels)
     columns = min(asked.ncols, n)
     rows = -(-n // columns)
+    wspace = asked.wspace
+    if wspace is None:
+        # scanpy's, or what the legends need that have a panel to their right.
+        wspace = 0.75 / width + 0.02
+        for panel, values in enumerate(panels[:-1]):
+            beside = asked.legend_loc == "right margin" and (panel + 1) % columns != 0
+            if beside and isinstance(values, pd.Categorical):
+                room = _legend_inches(values, asked) + 0.4
+                wspace = max(wspace, room / (0.85 * width) - 0.09)
     left, bottom = 0.2 / columns, 0.13 / rows
     figure = plt.figure(figsize=(columns * width * (1 + wspace), rows * height))
     grid = figure.add_gridspec(
@@ -268,7 +283,29 @@ def _grid(asked: SimpleNamespace, n: int) -> tuple[Figure, list[Axes]]:
         hspace=asked.hspace,
         wspace=wspace,
     )
-    return figure, [figure.add_subplot(grid[i]) for i in range(n)]
+    return figure, grid
+
+
+def _legend_inches(values: pd.Categorical, asked: SimpleNamespace) -> float:
+    """The width of the legend to the right of a panel."""
+    figure = Figure()
+    ax = figure.add_subplot(111)
+    labels = [*values.categories]
+    if asked.na_in_legend and (values.codes < 0).any():
+        labels.append("NA")
+    for label in labels:
+        ax.scatter([], [], label=label)
+    return _right_legend(ax, asked, len(labels)).get_window_extent().width / figure.dpi
+
+
+def _right_legend(ax: Axes, asked: SimpleNamespace, n: int) -> Legend:
+    return ax.legend(
+        frameon=False,
+        loc="center left",
+        bbox_to_anchor=(1, 0.5),
+        ncol=1 if n <= 14 else 2 if n <= 30 else 3,
+        fontsize=asked.legend_fontsize,
+    )
 
 
 def _axis_name(basis: str) -> str:
@@ -358,13 +395,6 @@ def _legend(
         for label in values.categories:
             ax.scatter([], [], c=palette[label], label=label)
         if asked.legend_loc == "right margin":
-            n = len(values.categories)
-            ax.legend(
-                frameon=False,
-                loc="center left",
-                bbox_to_anchor=(1, 0.5),
-                ncol=1 if n <= 14 else 2 if n <= 30 else 3,
-                fontsize=asked.legend_fontsize,
-            )
+            _right_legend(ax, asked, len(values.categories))
         else:
             ax.legend(loc=asked.legend_loc, fontsize=asked.legend_fontsize)
