@@ -100,3 +100,15 @@ def solve_gram(
 def project_chunk(
     x: Matrix | _Csr, mean: NDArray[np.float64], loadings: NDArray[np.float64]
 ) -> NDArray[np.float32]: ...
+def raster_points(
+    machine: SimpleNamespace,
+    xy: NDArray[np.float32],
+    asked: SimpleNamespace,
+    colours: Sequence[Sequence[int]],
+    codes: NDArray[np.int32] | None = None,
+    values: NDArray[np.float32] | None = None,
+) -> NDArray[np.uint8]: ...
+def palette(n: int) -> list[str]: ...
+def column(
+    machine: SimpleNamespace, x: Matrix | _Csr, gene: int, stage: str
+) -> NDArray[np.float32]: ...

@@ -183,7 +183,8 @@ def embedding(
     draw, finish = _drawing()
     _check(adata, asked)
     figure, axes = draw(adata, basis, asked)
-    return finish(figure, axes, basis, asked)
+    drawn: Figure | Axes | list[Axes] | None = finish(figure, axes, basis, asked)
+    return drawn
 
 
 def _drawing() -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -268,17 +269,6 @@ def _check_keywords(asked: SimpleNamespace) -> None:
             )
 
 
-def _of_embedding(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a plot of one basis the parameters of :func:`embedding`, as scanpy does."""
-    parameters = dict(inspect.signature(embedding).parameters)
-    del parameters["basis"], parameters["kwargs"]
-    own = inspect.signature(function)
-    parameters |= {name: p for name, p in own.parameters.items() if name != "adata"}
-    function.__signature__ = own.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
-    return function
-
-
-@_of_embedding
 def umap(adata: AnnData, **kwargs: Any) -> "Figure | Axes | list[Axes] | None":
     """Draw the UMAP of millions of cells.
 
@@ -301,7 +291,6 @@ def umap(adata: AnnData, **kwargs: Any) -> "Figure | Axes | list[Axes] | None":
     return embedding(adata, "umap", **kwargs)
 
 
-@_of_embedding
 def pca(
     adata: AnnData,
     *,
@@ -345,4 +334,19 @@ def pca(
         ax.set_ylabel(labels[ax.get_ylabel()])
     first = axes[0] if isinstance(axes, list) else axes
     asked = SimpleNamespace(show=show, return_fig=return_fig, save=save, ax=kwargs.get("ax"))
-    return finish(first.figure, axes, "pca", asked)
+    drawn: Figure | Axes | list[Axes] | None = finish(first.figure, axes, "pca", asked)
+    return drawn
+
+
+def _as_embedding(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a plot of one basis: the parameters of :func:`embedding`, and its own."""
+    parameters = dict(inspect.signature(embedding).parameters)
+    del parameters["basis"], parameters["kwargs"]
+    own = inspect.signature(function)
+    parameters |= {name: p for name, p in own.parameters.items() if name != "adata"}
+    return own.replace(parameters=list(parameters.values()))
+
+
+_of_one_basis: tuple[Any, ...] = (umap, pca)
+for _plot in _of_one_basis:
+    _plot.__signature__ = _as_embedding(_plot)

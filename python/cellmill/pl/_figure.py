@@ -64,7 +64,7 @@ def draw(adata: AnnData, basis: str, asked: SimpleNamespace) -> tuple[Figure, An
                 groups=asked.groups,
             )
     sizes = _diameters(asked, coordinates, markers)
-    shades = [
+    shades: list[Any] = [
         None
         if key is None or isinstance(found[key], pd.Categorical)
         else _mappable(found[key], asked, panel, cmap)
@@ -94,7 +94,7 @@ def draw(adata: AnnData, basis: str, asked: SimpleNamespace) -> tuple[Figure, An
             ax.axis("off")
         ax.set_title(_title(key, titles, panel))
         values = None if key is None else found[key]
-        points = {"missing": na_color, "in_order_of_rows": not asked.sort_order}
+        points: dict[str, Any] = {"missing": na_color, "in_order_of_rows": not asked.sort_order}
         if values is None:
             points["colours"] = [na_color]
         elif isinstance(values, pd.Categorical):
@@ -168,7 +168,7 @@ def _dimensions(components: Any, dimensions: Any, total: int) -> list[tuple[int,
     if all(isinstance(d, Integral) for d in dimensions):
         dimensions = [dimensions]
     for dims in dimensions:
-        if len(dims) != 2 or not all(isinstance(d, Integral) and 0 <= d < total for d in dims):
+        if len(dims) != 2 or not all(isinstance(d, Integral) and 0 <= int(d) < total for d in dims):
             raise ValueError(
                 f"dimensions has {tuple(dims)}, and must have two of the {total} columns, from 0 "
                 "(components: from 1)"
@@ -193,20 +193,20 @@ def _mask(adata: AnnData, mask: Any) -> np.ndarray | None:
         if mask not in adata.obs:
             raise ValueError(f"Did not find `adata.obs[{mask!r}]`, which mask_obs names")
         mask = adata.obs[mask]
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != (adata.n_obs,):
+    found = np.asarray(mask)
+    if found.dtype != bool or found.shape != (adata.n_obs,):
         raise ValueError(
             f"mask_obs must be a boolean mask of the {adata.n_obs} cells, and has dtype "
-            f"{mask.dtype} and shape {mask.shape}"
+            f"{found.dtype} and shape {found.shape}"
         )
-    return mask
+    return found
 
 
 def _diameters(asked: SimpleNamespace, coordinates: np.ndarray, markers: list[str]) -> list[float]:
     """The diameter of the dots of each panel, in points."""
     size = asked.size
     if size is None:
-        size = 120_000 / max(1, (~np.isnan(coordinates).any(axis=1)).sum())
+        size = 120_000 / max(1, int((~np.isnan(coordinates).any(axis=1)).sum()))
     for marker in markers:
         if marker not in _DISCS:
             raise ValueError(
@@ -224,10 +224,10 @@ def _mappable(values: np.ndarray, asked: SimpleNamespace, panel: int, cmap: Colo
         norm = _of_panel("norm", norm, panel)
     if norm is not None and any(b is not None for b in bounds.values()):
         raise ValueError("norm and vmin, vmax or vcenter were both given; use one of them")
-    if norm is None and bounds["vcenter"] is None:
-        norm = Normalize(bounds["vmin"], bounds["vmax"])
-    elif norm is None:
-        norm = TwoSlopeNorm(vmin=bounds["vmin"], vmax=bounds["vmax"], vcenter=bounds["vcenter"])
+    if norm is None:
+        centre = bounds.pop("vcenter")
+        low, high = bounds.values()
+        norm = Normalize(low, high) if centre is None else TwoSlopeNorm(centre, low, high)
     norm.autoscale_None(np.ma.masked_invalid(values))
     return ScalarMappable(norm, cmap)
 
@@ -339,7 +339,7 @@ def _add(ax: Axes, xy: np.ndarray, diameter: float, asked: Any, points: dict[str
         for width, colour in zip(
             (gap + 2 * diameter * outer, gap), asked.outline_color, strict=True
         ):
-            one = {"codes": np.zeros(len(xy), dtype=np.int32), "colours": [colour]}
+            one: dict[str, Any] = {"codes": np.zeros(len(xy), dtype=np.int32), "colours": [colour]}
             layers.append((width, None, one))
     layers.append((diameter, alpha, points))
     for width, opacity, one in layers:
@@ -374,7 +374,7 @@ def _legend(
     if several:
         # As wide as a panel beside which a colour bar stands.
         box = ax.get_position()
-        ax.set_position([box.x0, box.y0, box.width * 0.91, box.height])
+        ax.set_position((box.x0, box.y0, box.width * 0.91, box.height))
     if asked.legend_loc == "on data":
         effects = None
         if asked.legend_fontoutline is not None:

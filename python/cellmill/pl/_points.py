@@ -1,5 +1,6 @@
 """The artist: points that become pixels whenever a figure is drawn, at its resolution."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,7 @@ from matplotlib.artist import Artist, allow_rasterization
 from matplotlib.backend_bases import RendererBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, to_rgba
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, Transform
 
 from .. import _native
 from .._settings import settings
@@ -39,7 +40,7 @@ class Points(Artist):
         xy: np.ndarray,
         diameter: float,
         *,
-        colours: list[Any] | None = None,
+        colours: Sequence[Any] = (),
         codes: np.ndarray | None = None,
         values: np.ndarray | None = None,
         mappable: ScalarMappable | None = None,
@@ -50,7 +51,7 @@ class Points(Artist):
         self.zorder = 1
         self._xy = xy
         self._diameter = diameter
-        self._colours = None if colours is None else [solid(c) for c in colours]
+        self._colours = [solid(c) for c in colours]
         self._codes = codes
         self._values = values
         self._mappable = mappable
@@ -72,32 +73,35 @@ class Points(Artist):
 
     def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
         """Where the points can be: the axes."""
-        return self.axes.get_window_extent(renderer)
+        return Bbox.null() if self.axes is None else self.axes.get_window_extent(renderer)
 
     @allow_rasterization
     def draw(self, renderer: RendererBase) -> None:
         """Paints the points."""
-        if not self.get_visible():
+        axes = self.axes
+        if not self.get_visible() or axes is None:
             return
         scale = renderer.get_image_magnification()
-        diameter = renderer.points_to_pixels(self._diameter) * scale
+        to_pixels: Any = renderer.points_to_pixels
+        diameter = float(to_pixels(self._diameter)) * scale
         # Dots that lie outside can still reach into the view.
         reach = int(np.ceil(0.5 * diameter)) + 1
-        box = self.axes.bbox
+        box = axes.bbox
         x0, y0 = (int(np.floor(p * scale)) for p in box.p0)
         x1, y1 = (int(np.ceil(p * scale)) for p in box.p1)
         wide = np.array([(x0 - reach, y0 - reach), (x1 + reach, y1 + reach)])
-        image = self._raster(wide / scale, wide[1] - wide[0], diameter)
+        image = self._raster(axes.transData, wide / scale, wide[1] - wide[0], diameter)
         gc = renderer.new_gc()
-        self._set_gc_clip(gc)
+        self._set_gc_clip(gc)  # type: ignore[attr-defined]
         gc.set_url(self.get_url())
         renderer.draw_image(gc, x0 / scale, y0 / scale, image[reach:-reach, reach:-reach])
         gc.restore()
         self.stale = False
 
-    def _raster(self, window: np.ndarray, pixels: np.ndarray, diameter: float) -> np.ndarray:
+    def _raster(
+        self, transform: Transform, window: np.ndarray, pixels: np.ndarray, diameter: float
+    ) -> np.ndarray:
         """The pixels of a window, given in units of the display."""
-        transform = self.axes.transData
         xy = self._xy
         if transform.is_affine:
             window = transform.inverted().transform(window)
@@ -121,7 +125,7 @@ class Points(Artist):
         if transform.is_affine and self._last is not None and self._last[0] == key:
             return self._last[1]
         colours, shades = self._colours, None
-        if self._mappable is not None:
+        if self._mappable is not None and self._values is not None:
             colours = table_of(self._mappable.get_cmap())
             shades = np.ma.filled(self._mappable.norm(self._values), np.nan)
             shades = np.ascontiguousarray(shades, dtype=np.float32)
