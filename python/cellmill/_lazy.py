@@ -5,6 +5,7 @@ an AnnData view and after unpickling, and it is not found where Dask has put com
 layer's place (``persist``): then the chunks that are there are used.
 """
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from typing import Any
@@ -66,7 +67,7 @@ class PlanLayer(MaterializedLayer):
 
 
 class LazyMatrix(da.Array):
-    """A matrix of a file: an ordinary Dask array whose selections stay native."""
+    """A matrix of files: an ordinary Dask array whose selections and concatenations stay native."""
 
     __slots__ = ()
 
@@ -103,6 +104,20 @@ class LazyMatrix(da.Array):
         plan = plan_of(self)
         selected = None if plan is None else _select(plan, self.shape, index)
         return super().__getitem__(index) if selected is None else LazyMatrix.of(selected)
+
+    def __array_function__(self, func: Any, types: Any, args: tuple, kwargs: dict) -> Any:
+        if func is np.concatenate:
+            plan = _concatenation(*args, **kwargs)
+            if plan is not None:
+                return LazyMatrix.of(plan)
+        return super().__array_function__(func, types, args, kwargs)
+
+    def map_blocks(self, func: Any, *args: Any, **kwargs: Any) -> da.Array:
+        """As Dask's; anndata's joining of genes to those of other parts stays native."""
+        plan, joined = plan_of(self), _joined_genes(func)
+        if plan is None or joined is None or args:
+            return super().map_blocks(func, *args, **kwargs)
+        return LazyMatrix.of(plan.arrange_columns([None if j < 0 else int(j) for j in joined]))
 
 
 def _let_anndata_write() -> None:
@@ -143,6 +158,29 @@ def plan_of(x: Any) -> _native.Matrix | None:
     return layer.plan if isinstance(layer, PlanLayer) else None
 
 
+def _concatenation(arrays: Any, axis: int = 0, **others: Any) -> _native.Matrix | None:
+    """The plan of matrices one below the other, or None where one of them has none."""
+    plans = [plan_of(x) for x in arrays]
+    if axis != 0 or others or any(plan is None for plan in plans):
+        return None
+    if len({plan.shape[1] for plan in plans}) != 1:
+        return None
+    return _native.Matrix.concat(plans)
+
+
+def _joined_genes(func: Any) -> np.ndarray | None:
+    """The old column (or -1) of each new one, where `func` is anndata's joining of genes."""
+    from anndata._core.merge import Reindexer
+
+    if not isinstance(func, functools.partial):
+        return None
+    joining = getattr(func.func, "__self__", None)
+    if not isinstance(joining, Reindexer) or func.func.__name__ != "_apply_to_sparse":
+        return None
+    options = func.keywords
+    return joining.idx if (options.get("axis"), options.get("fill_value")) == (1, 0) else None
+
+
 def _select(plan: _native.Matrix, shape: tuple[int, int], index: Any) -> _native.Matrix | None:
     """The plan of a selection, or None where only Dask can make it."""
     if not isinstance(index, tuple):
@@ -152,8 +190,11 @@ def _select(plan: _native.Matrix, shape: tuple[int, int], index: Any) -> _native
     if len(index) > 2 or any(i is None for i in index):
         return None
     picked = []
-    for one, n in zip((*index, *[slice(None)] * (2 - len(index))), shape, strict=True):
+    both = (*index, *[slice(None)] * (2 - len(index)))
+    for axis, (one, n) in enumerate(zip(both, shape, strict=True)):
         positions = _positions(one, n)
+        if positions is not None and axis == 0 and not _increases(positions):
+            return None
         if positions is None:
             return None
         picked.append(positions)
@@ -163,16 +204,14 @@ def _select(plan: _native.Matrix, shape: tuple[int, int], index: Any) -> _native
         mask[rows] = True
         plan = plan.select_cells(mask)
     if columns is not Ellipsis:
-        plan = plan.select_genes(columns.tolist())
+        plan = plan.arrange_columns(columns.tolist())
     return plan
 
 
 def _positions(index: Any, n: int) -> Any:
-    """Increasing positions, Ellipsis for all, None for what is no such selection."""
+    """Different positions, Ellipsis for all, None for what is no such selection."""
     if isinstance(index, slice):
         start, stop, step = index.indices(n)
-        if step < 1:
-            return None
         return Ellipsis if (start, stop, step) == (0, n, 1) else np.arange(start, stop, step)
     if not isinstance(index, (np.ndarray, list)):
         return None
@@ -190,4 +229,8 @@ def _positions(index: Any, n: int) -> Any:
     index = np.where(index < 0, index + n, index)
     if index.min() < 0 or index.max() >= n:
         raise IndexError(f"an index outside an axis of {n}")
-    return index if np.all(np.diff(index) > 0) else None
+    return index if len(np.unique(index)) == len(index) else None
+
+
+def _increases(positions: Any) -> bool:
+    return positions is Ellipsis or bool(np.all(np.diff(positions) > 0))

@@ -45,7 +45,8 @@ def write_h5ad(
     path = Path(path)
     for name, x in _matrices(adata):
         plan = plan_of(x)
-        if plan is not None and path.exists() and os.path.samefile(plan.path, path):
+        read = [] if plan is None or not path.exists() else plan.paths
+        if any(one.exists() and os.path.samefile(one, path) for one in read):
             raise ValueError(
                 f"{name} of this AnnData is read from {path}, so that file cannot be written to; "
                 "choose another name"

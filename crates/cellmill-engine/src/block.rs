@@ -73,6 +73,17 @@ impl Block {
         self.indptr.len() - 1
     }
 
+    /// Takes all rows out, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.indptr.clear();
+        self.indptr.push(0);
+        self.indices.clear();
+        match &mut self.values {
+            Values::F32(v) => v.clear(),
+            Values::F64(v) => v.clear(),
+        }
+    }
+
     /// The number of stored entries.
     pub fn nnz(&self) -> usize {
         self.indices.len()

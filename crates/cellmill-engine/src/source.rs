@@ -1,7 +1,9 @@
 //! The source: hands out the blocks of a matrix.
 
+mod concat;
 mod mem;
 
+pub use concat::{ConcatPart, ConcatSource, blocks_left};
 pub use mem::{MemSource, MemValue};
 
 use crate::{Block, Grid, Result};

@@ -4,6 +4,7 @@ use crate::csr::CsrSource;
 use crate::elem::{DataFrame, Elem};
 use crate::elem_read::{self, dataframe};
 use crate::error::Result;
+use crate::file_matrix::FileMatrix;
 use crate::matrix::{self, MatrixInfo};
 use crate::open::{FileIdentity, Opened};
 use crate::store::hdf5::Kind;
@@ -136,6 +137,19 @@ impl H5ad {
     /// each other; [`crate::Error::Truncated`] where the file ends before them.
     pub fn csr_source(&self, address: &str) -> Result<CsrSource> {
         CsrSource::open(&self.file, address)
+    }
+
+    /// The matrix at `address` as a source of row blocks, in whatever way it is stored; in blocks of
+    /// `block_rows` cells, where a number is given.
+    ///
+    /// # Errors
+    /// As [`H5ad::csr_source`].
+    pub fn source(&self, address: &str, block_rows: Option<u64>) -> Result<Arc<dyn FileMatrix>> {
+        let source = self.csr_source(address)?;
+        Ok(Arc::new(match block_rows {
+            Some(rows) => source.with_grid_rows(rows.max(1)),
+            None => source,
+        }))
     }
 
     pub(crate) fn opened(&self) -> &Arc<Opened> {

@@ -1,43 +1,291 @@
-//! A matrix with ops to happen to it, as a shell holds it: its dtype, its selections, and a source
-//! that passes over what no selection touches.
+//! A matrix with ops to happen to it, as a shell holds it: nothing is read until a block is asked
+//! for.
 
 mod column;
+mod dtype;
+mod join;
+mod recipe;
+mod touched;
+
+pub use column::column;
+pub use dtype::{promoted, result_dtype};
+pub use join::{Join, Joined, join_genes};
+pub use recipe::{Origin, Part, Recipe};
+pub use touched::Touched;
 
 use crate::{Error, Result};
-use cellmill_engine::op::CellSet;
-use cellmill_engine::{Block, BlockReader, Grid, Op, Source, Values};
-pub use column::column;
-use std::ops::Range;
-use std::sync::Arc;
+use cellmill_engine::op::{CellSet, Pipeline, Scratch};
+use cellmill_engine::source::{ConcatPart, ConcatSource, blocks_left};
+use cellmill_engine::{Block, Op, Source};
+use cellmill_io::{FileMatrix, MatrixSpec};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-/// The dtype of a matrix that is stored as `stored` (numpy's words) after `ops`, as scanpy has it:
-/// normalize_total makes f32 of integers, log1p makes f64 of them, floats stay as they are.
-///
-/// ```
-/// use cellmill::matrix::result_dtype;
-/// use cellmill_engine::Op;
-/// assert_eq!(result_dtype("int64", &[Op::NormalizeTotal { target_sum: 1e4 }]), "float32");
-/// assert_eq!(result_dtype("uint16", &[Op::Log1p { base: None }]), "float64");
-/// assert_eq!(result_dtype("float16", &[]), "float32");
-/// ```
-pub fn result_dtype(stored: &str, ops: &[Op]) -> &'static str {
-    const KNOWN: [&str; 9] = [
-        "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    ];
-    let mut dtype = match stored {
-        "float64" => "float64",
-        other => KNOWN.into_iter().find(|&k| k == other).unwrap_or("float32"),
-    };
-    for op in ops {
-        let float = dtype.starts_with("float");
-        match op {
-            Op::NormalizeTotal { .. } | Op::ScaleRows { .. } if !float => dtype = "float32",
-            Op::Log1p { .. } | Op::Expm1 { .. } if !float => dtype = "float64",
-            Op::RoundF32 => dtype = "float32",
-            _ => {}
-        }
+/// A matrix of one file or of several, and what is to happen to it.
+#[derive(Clone)]
+pub struct Matrix {
+    source: Arc<dyn Source>,
+    /// The files' matrices, each once.
+    files: Vec<Arc<dyn FileMatrix>>,
+    recipe: Recipe,
+    /// The dtype before the ops.
+    stored: &'static str,
+    cells: Option<CellSet>,
+    n_cols: u32,
+    /// Blocks that are not empty after the selection of cells, and their rows.
+    blocks: Vec<(usize, u64)>,
+}
+
+/// The matrices that are open, so that two of one file share its tables.
+fn opened(spec: &MatrixSpec) -> Result<Arc<dyn FileMatrix>> {
+    static OPEN: OnceLock<Mutex<HashMap<String, Weak<dyn FileMatrix>>>> = OnceLock::new();
+    let key = format!("{spec:?}");
+    let mut open = OPEN
+        .get_or_init(Mutex::default)
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    if let Some(file) = open.get(&key).and_then(Weak::upgrade) {
+        return Ok(file);
     }
-    dtype
+    open.retain(|_, file| file.strong_count() > 0);
+    let file = spec.open()?;
+    open.insert(key, Arc::downgrade(&file));
+    Ok(file)
+}
+
+impl Matrix {
+    /// The matrix that `recipe` describes.
+    ///
+    /// # Errors
+    /// When a file is not there, or no longer the one that the recipe was made for, and when the
+    /// ops do not fit.
+    pub fn new(recipe: Recipe) -> Result<Self> {
+        let mut files = Vec::new();
+        let (source, stored) = origin(&recipe.origin, &mut files)?;
+        Self::make(recipe, source, stored, files)
+    }
+
+    /// The matrix at `spec`, as it is stored.
+    ///
+    /// # Errors
+    /// As [`Matrix::new`].
+    pub fn of_file(spec: MatrixSpec) -> Result<Self> {
+        Self::new(Recipe {
+            origin: Origin::File(spec),
+            ops: Vec::new(),
+        })
+    }
+
+    fn make(
+        recipe: Recipe,
+        source: Arc<dyn Source>,
+        stored: &'static str,
+        files: Vec<Arc<dyn FileMatrix>>,
+    ) -> Result<Self> {
+        let pipeline = Pipeline::new(&recipe.ops, source.n_rows(), source.n_cols())?;
+        let cells = CellSet::of_ops(&recipe.ops);
+        Ok(Self {
+            n_cols: pipeline.n_cols(),
+            blocks: blocks_left(source.grid(), cells.as_ref()),
+            source,
+            files,
+            recipe,
+            stored,
+            cells,
+        })
+    }
+
+    /// The matrix after one more op.
+    ///
+    /// # Errors
+    /// [`cellmill_engine::Error::Parameter`] when it does not fit.
+    pub fn with(&self, op: Op) -> Result<Self> {
+        let mut recipe = self.recipe.clone();
+        recipe.ops.push(op);
+        Self::make(
+            recipe,
+            self.source.clone(),
+            self.stored,
+            self.files.clone(),
+        )
+    }
+
+    /// The matrix with the rows only whose mask is true; the mask has an entry for each row of
+    /// this matrix.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when the mask has another length.
+    pub fn select_cells(&self, mask: &[bool]) -> Result<Self> {
+        let cells = select_within(self.cells.as_ref(), self.source.n_rows(), mask)?;
+        self.with(Op::SelectCells { cells })
+    }
+
+    /// The matrix whose column `j` is column `columns[j]` of this one, or has no entries where
+    /// that is `None`.
+    ///
+    /// # Errors
+    /// [`cellmill_engine::Error::Parameter`] when a column is outside the matrix or there twice.
+    pub fn arrange_columns(&self, columns: &[Option<u32>]) -> Result<Self> {
+        let kept: Vec<u32> = columns.iter().copied().flatten().collect();
+        if kept.len() == columns.len() && kept.windows(2).all(|w| w[0] < w[1]) {
+            return self.with(Op::SelectGenes { genes: kept });
+        }
+        let mut places: Vec<(u32, u32)> = (0u32..)
+            .zip(columns)
+            .filter_map(|(to, from)| from.map(|from| (from, to)))
+            .collect();
+        places.sort_unstable();
+        let genes = places.iter().map(|&(from, _)| from).collect();
+        let part = Part {
+            matrix: self.with(Op::SelectGenes { genes })?.recipe,
+            columns: Some(places.into_iter().map(|(_, to)| to).collect()),
+        };
+        Self::new(Recipe {
+            origin: Origin::Concat {
+                n_cols: columns.len() as u32,
+                parts: vec![part],
+            },
+            ops: Vec::new(),
+        })
+    }
+
+    /// The rows of all `matrices`, one below the other. Its dtype holds the values of all of them.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when there is none, or they differ in the number of columns.
+    pub fn concat(matrices: &[&Self]) -> Result<Self> {
+        let Some(first) = matrices.first() else {
+            return Err(Error::Parameter(
+                "there is no matrix to concatenate".to_owned(),
+            ));
+        };
+        let n_cols = first.n_cols;
+        if let Some(other) = matrices.iter().find(|m| m.n_cols != n_cols) {
+            return Err(Error::Parameter(format!(
+                "matrices of {n_cols} and {} columns cannot be put one below the other; join their \
+                 genes first",
+                other.n_cols
+            )));
+        }
+        let dtype = matrices
+            .iter()
+            .fold(first.dtype(), |dtype, m| promoted(dtype, m.dtype()));
+        let mut parts = Vec::new();
+        for matrix in matrices {
+            let mut recipe = matrix.recipe.clone();
+            if matrix.dtype() == "float32" && dtype == "float64" {
+                recipe.ops.push(Op::RoundF32);
+            }
+            match recipe.origin {
+                Origin::Concat { parts: inner, .. } if recipe.ops.is_empty() => parts.extend(inner),
+                _ => parts.push(Part {
+                    matrix: recipe,
+                    columns: None,
+                }),
+            }
+        }
+        Self::new(Recipe {
+            origin: Origin::Concat { n_cols, parts },
+            ops: Vec::new(),
+        })
+    }
+
+    /// What another process needs to make the same matrix.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Rows and columns, after the selections.
+    pub fn shape(&self) -> (u64, u32) {
+        (self.blocks.iter().map(|b| b.1).sum(), self.n_cols)
+    }
+
+    /// The values' dtype after the ops, in numpy's words.
+    pub fn dtype(&self) -> &'static str {
+        result_dtype(self.stored, &self.recipe.ops)
+    }
+
+    /// Rows of each block that has any.
+    pub fn block_rows(&self) -> Vec<u64> {
+        self.blocks.iter().map(|b| b.1).collect()
+    }
+
+    /// What a fold does to every block.
+    pub fn ops(&self) -> &[Op] {
+        &self.recipe.ops
+    }
+
+    /// What is read, before any op: a file's matrix, or a concatenation.
+    pub fn source(&self) -> &Arc<dyn Source> {
+        &self.source
+    }
+
+    /// The files' matrices that are read, each once.
+    pub fn files(&self) -> &[Arc<dyn FileMatrix>] {
+        &self.files
+    }
+
+    /// The source of a fold, which passes over blocks of which no cell is selected.
+    pub fn touched(&self) -> Touched {
+        Touched::new(self.source.clone(), self.cells.clone())
+    }
+
+    /// Block `i` of those that have rows, after the ops, rounded as the dtype asks for; `None`
+    /// where there is no such block.
+    ///
+    /// # Errors
+    /// Whatever the file has wrong, and values outside the domain of an op.
+    pub fn read_block(&self, i: usize) -> Result<Option<Block>> {
+        let Some(&(index, _)) = self.blocks.get(i) else {
+            return Ok(None);
+        };
+        let mut ops = self.recipe.ops.clone();
+        if self.dtype() == "float32" {
+            ops.push(Op::RoundF32);
+        }
+        let pipeline = Pipeline::new(&ops, self.source.n_rows(), self.source.n_cols())?;
+        let mut reader = self.source.open(index..index + 1)?;
+        let mut block = Block::new(self.source.n_cols());
+        reader.next_block(&mut block)?;
+        if pipeline.is_identity() {
+            return Ok(Some(block));
+        }
+        let mut out = Block::new(self.n_cols);
+        pipeline.apply(&block, &mut Scratch::default(), &mut out)?;
+        Ok(Some(out))
+    }
+}
+
+/// Opens what is read, and adds the files' matrices to `files`: the source and its dtype.
+fn origin(
+    origin: &Origin,
+    files: &mut Vec<Arc<dyn FileMatrix>>,
+) -> Result<(Arc<dyn Source>, &'static str)> {
+    let (n_cols, parts) = match origin {
+        Origin::File(spec) => {
+            let file = opened(spec)?;
+            if !files.iter().any(|have| Arc::ptr_eq(have, &file)) {
+                files.push(file.clone());
+            }
+            let dtype = dtype::known(&file.stored_dtype());
+            return Ok((file, dtype));
+        }
+        Origin::Concat { n_cols, parts } => (*n_cols, parts),
+    };
+    let mut dtype = None;
+    let mut made = Vec::with_capacity(parts.len());
+    for part in parts {
+        let (source, stored) = self::origin(&part.matrix.origin, files)?;
+        let own = result_dtype(stored, &part.matrix.ops);
+        dtype = Some(dtype.map_or(own, |dtype| promoted(dtype, own)));
+        made.push(ConcatPart::new(
+            source,
+            &part.matrix.ops,
+            part.columns.clone(),
+        )?);
+    }
+    let source = ConcatSource::new(made, n_cols)?;
+    Ok((Arc::new(source), dtype.unwrap_or("float32")))
 }
 
 /// A selection among the rows that are left: the set of source rows, of `n_rows`, that `mask` (an
@@ -45,7 +293,7 @@ pub fn result_dtype(stored: &str, ops: &[Op]) -> &'static str {
 ///
 /// # Errors
 /// [`Error::Parameter`] when the mask has another length.
-pub fn select_within(before: Option<&CellSet>, n_rows: u64, mask: &[bool]) -> Result<CellSet> {
+fn select_within(before: Option<&CellSet>, n_rows: u64, mask: &[bool]) -> Result<CellSet> {
     let have = before.map_or(n_rows, CellSet::len);
     if have != mask.len() as u64 {
         return Err(Error::Parameter(format!(
@@ -63,140 +311,9 @@ pub fn select_within(before: Option<&CellSet>, n_rows: u64, mask: &[bool]) -> Re
     Ok(CellSet::from_mask(&full))
 }
 
-/// A source that reads only the blocks in which a cell is selected; the others are handed out
-/// without entries, since an op drops all their cells.
-pub struct Touched {
-    source: Arc<dyn Source>,
-    cells: Option<CellSet>,
-}
-
-impl Touched {
-    /// `source`, of which only `cells` (`None`: all) are looked at.
-    pub fn new(source: Arc<dyn Source>, cells: Option<CellSet>) -> Self {
-        Self { source, cells }
-    }
-
-    fn touches(&self, block: usize) -> bool {
-        match &self.cells {
-            None => true,
-            Some(cells) => cells
-                .within(self.source.grid().block(block))
-                .next()
-                .is_some(),
-        }
-    }
-}
-
-impl Source for Touched {
-    fn n_cols(&self) -> u32 {
-        self.source.n_cols()
-    }
-
-    fn nnz(&self) -> Option<u64> {
-        self.source.nnz()
-    }
-
-    fn grid(&self) -> &Grid {
-        self.source.grid()
-    }
-
-    fn open(&self, blocks: Range<usize>) -> cellmill_engine::Result<Box<dyn BlockReader + '_>> {
-        if self.cells.is_none() {
-            return self.source.open(blocks);
-        }
-        Ok(Box::new(Reader {
-            source: self,
-            blocks,
-            inner: None,
-        }))
-    }
-
-    fn prefetch(&self, blocks: Range<usize>) {
-        let first = blocks.clone().find(|&b| self.touches(b));
-        let last = blocks.rev().find(|&b| self.touches(b));
-        if let (Some(first), Some(last)) = (first, last) {
-            self.source.prefetch(first..last + 1);
-        }
-    }
-
-    fn reader_bytes(&self) -> u64 {
-        self.source.reader_bytes()
-    }
-
-    fn bytes_read(&self) -> u64 {
-        self.source.bytes_read()
-    }
-
-    fn describe(&self) -> String {
-        self.source.describe()
-    }
-}
-
-struct Reader<'a> {
-    source: &'a Touched,
-    blocks: Range<usize>,
-    /// A reader of the source, and the block that it hands out next.
-    inner: Option<(usize, Box<dyn BlockReader + 'a>)>,
-}
-
-impl BlockReader for Reader<'_> {
-    fn next_block(&mut self, block: &mut Block) -> cellmill_engine::Result<bool> {
-        let next = self.blocks.next();
-        if let Some(index) = next.filter(|&b| self.source.touches(b)) {
-            let mut reader = match self.inner.take() {
-                Some((at, reader)) if at == index => reader,
-                _ => self.source.source.open(index..self.blocks.end)?,
-            };
-            let found = reader.next_block(block)?;
-            self.inner = Some((index + 1, reader));
-            return Ok(found);
-        }
-        block.n_cols = self.source.n_cols();
-        block.indptr.clear();
-        block.indices.clear();
-        match &mut block.values {
-            Values::F32(v) => v.clear(),
-            Values::F64(v) => v.clear(),
-        }
-        match next {
-            None => block.indptr.push(0),
-            Some(index) => {
-                let rows = self.source.grid().block(index);
-                block.first_row = rows.start;
-                block.indptr.resize((rows.end - rows.start) as usize + 1, 0);
-            }
-        }
-        Ok(next.is_some())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cellmill_engine::reduce::CellTotals;
-    use cellmill_engine::{Context, MemSource, run_stage};
-
-    fn source(n: usize) -> MemSource<'static> {
-        let values: Vec<f32> = (1..=n).map(|i| i as f32).collect();
-        let indptr: Vec<u64> = (0..=n as u64).collect();
-        MemSource::new(2, indptr, vec![1u32; n], values)
-            .unwrap()
-            .with_block_rows(3)
-    }
-
-    #[test]
-    fn blocks_without_a_selected_cell_are_passed_over() {
-        for chosen in [vec![0], vec![4, 5, 19], vec![7, 16], (0..20).collect()] {
-            let mask: Vec<bool> = (0..20).map(|i| chosen.contains(&i)).collect();
-            let cells = CellSet::from_mask(&mask);
-            let touched = Touched::new(Arc::new(source(20)), Some(cells.clone()));
-            let ops = [Op::SelectCells { cells }];
-            let ctx = Context::quiet(2).unwrap();
-            let found = run_stage(&ctx, "t", &touched, &ops, &CellTotals, &()).unwrap();
-            let expected: Vec<f64> = chosen.iter().map(|&i| i as f64 + 1.0).collect();
-            assert_eq!(found.total, expected);
-        }
-    }
 
     #[test]
     fn selections_in_selections() {

@@ -1,6 +1,6 @@
 //! A set of rows, as runs.
 
-use crate::{Error, Result};
+use crate::{Error, Op, Result};
 use serde::{Deserialize, Serialize};
 
 /// A set of rows of the source, kept as sorted runs so that a plan stays small.
@@ -30,6 +30,20 @@ impl CellSet {
             }
         }
         Self { runs }
+    }
+
+    /// The rows that the selections among `ops` leave; `None` where there is no selection.
+    pub fn of_ops(ops: &[Op]) -> Option<Self> {
+        let mut left: Option<Self> = None;
+        for op in ops {
+            if let Op::SelectCells { cells } = op {
+                left = Some(match left {
+                    None => cells.clone(),
+                    Some(before) => before.intersect(cells),
+                });
+            }
+        }
+        left
     }
 
     /// The number of rows in the set.

@@ -6,7 +6,9 @@ use cellmill_engine::reduce::{
 use cellmill_engine::testing::{
     Matrix, op_laws, random_counts, reduce_laws, sink_laws, source_laws,
 };
+use cellmill_engine::source::{ConcatPart, ConcatSource};
 use cellmill_engine::{Context, Grid, KeptColumns, MemSource, Op, Source, run_stage, sink};
+use std::sync::Arc;
 
 fn normalize() -> Vec<Op> {
     vec![
@@ -274,4 +276,73 @@ fn kept_columns_are_a_source() {
             assert_eq!(kept.memory_bytes() > 0, memory > 0);
         }
     }
+}
+
+#[test]
+fn concatenations() {
+    let (a, b) = (random_counts(120, 40, 4), random_counts(75, 30, 5));
+    let part = |matrix: &Matrix, rows: u64, ops: &[Op], columns: Option<Vec<u32>>| {
+        let source = Arc::new(matrix.source().unwrap().with_block_rows(rows));
+        ConcatPart::new(source, ops, columns).unwrap()
+    };
+    let cells = Op::SelectCells {
+        cells: CellSet::from_mask(&(0..75).map(|i| i > 20 && i % 3 > 0).collect::<Vec<_>>()),
+    };
+    let turned: Vec<u32> = (0..30).map(|j| (j * 7 + 3) % 45).collect();
+    let parts = || {
+        vec![
+            part(&a, 7, &[], None),
+            part(&b, 11, std::slice::from_ref(&cells), Some(turned.clone())),
+            part(&a, 50, &normalize(), Some((5..45).collect())),
+        ]
+    };
+    let whole = ConcatSource::new(parts(), 45).unwrap();
+    source_laws(&whole);
+    assert_eq!(whole.n_rows(), 120 + 36 + 120);
+    for one in [0..1, 1..2, 2..3] {
+        source_laws(&ConcatSource::new(parts().drain(one).collect(), 45).unwrap());
+    }
+    source_laws(&ConcatSource::new(Vec::new(), 3).unwrap());
+    assert_eq!(
+        ConcatSource::new(vec![part(&a, 7, &[], None), part(&a, 9, &[], None)], 40)
+            .unwrap()
+            .nnz(),
+        Some(2 * a.source().unwrap().nnz().unwrap())
+    );
+
+    let totals = |source: &dyn Source, ops: &[Op]| {
+        let ctx = Context::quiet(2).unwrap();
+        run_stage(&ctx, "t", source, ops, &CellTotals, &())
+            .unwrap()
+            .total
+    };
+    let expected = [
+        totals(&a.source().unwrap(), &[]),
+        totals(&b.source().unwrap(), &[cells.clone()]),
+        totals(&a.source().unwrap(), &normalize()),
+    ]
+    .concat();
+    assert_eq!(totals(&whole, &[]), expected);
+    // Column 3 + 7j of the whole is column j of the second part.
+    let genes = Op::SelectGenes { genes: vec![10] };
+    let moved = ConcatSource::new(vec![part(&b, 8, &[], Some(turned))], 45).unwrap();
+    assert_eq!(
+        totals(&moved, &[genes]),
+        totals(&b.source().unwrap(), &[Op::SelectGenes { genes: vec![1] }])
+    );
+}
+
+#[test]
+fn concatenations_that_do_not_fit() {
+    let matrix = random_counts(10, 4, 6);
+    let part = |columns| ConcatPart::new(Arc::new(matrix.source().unwrap()), &[], columns);
+    for columns in [vec![0, 1, 2], vec![0, 1, 1, 2]] {
+        let error = part(Some(columns)).err().unwrap().to_string();
+        assert!(error.contains("which must differ"), "{error}");
+    }
+    let error = ConcatSource::new(vec![part(Some(vec![0, 1, 2, 9])).unwrap()], 9)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("column 9 of 9"), "{error}");
 }

@@ -1,9 +1,11 @@
 //! What another process needs to open the same matrix.
 
-use super::CsrSource;
+use super::{CsrSource, Repairs};
 use crate::error::{Error, Result};
+use crate::file_matrix::{FileMatrix, MatrixSpec};
 use crate::open::{FileIdentity, Opened};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A matrix in a file, in a form that travels: a path, never the values.
@@ -17,6 +19,28 @@ pub struct SourceSpec {
     pub table_hash: u64,
     /// Rows of a block, where the blocks were prescribed.
     pub block_rows: Option<u64>,
+}
+
+impl FileMatrix for CsrSource {
+    fn spec(&self) -> MatrixSpec {
+        MatrixSpec::Csr(CsrSource::spec(self))
+    }
+
+    fn stored_dtype(&self) -> String {
+        self.data.dtype.to_string()
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        CsrSource::resident_bytes(self)
+    }
+
+    fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    fn repairs(&self) -> Repairs {
+        CsrSource::repairs(self)
+    }
 }
 
 impl CsrSource {
