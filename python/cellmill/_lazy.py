@@ -12,6 +12,7 @@ from typing import Any
 
 import dask.array as da
 import numpy as np
+from anndata._core.views import DaskArrayView, as_view
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from scipy import sparse
 
@@ -91,14 +92,21 @@ class LazyMatrix(da.Array):
         return super().__reduce__() if plan is None else (LazyMatrix.of, (plan,))
 
     def copy(self) -> "LazyMatrix":
-        """Itself: it cannot be changed, so nothing is copied."""
-        return self
+        """Another array of the same graph: no chunk is copied."""
+        return LazyMatrix.__new__(
+            LazyMatrix,
+            self.dask,
+            self.name,
+            self.chunks,
+            dtype=self.dtype,
+            meta=self._meta,
+        )
 
     def __copy__(self) -> "LazyMatrix":
-        return self
+        return self.copy()
 
     def __deepcopy__(self, memo: dict) -> "LazyMatrix":
-        return self
+        return self.copy()
 
     def __getitem__(self, index: Any) -> da.Array:
         plan = plan_of(self)
@@ -120,16 +128,25 @@ class LazyMatrix(da.Array):
         return LazyMatrix.of(plan.arrange_columns([None if j < 0 else int(j) for j in joined]))
 
 
+class LazyMatrixView(DaskArrayView, LazyMatrix):
+    """The lazy matrix of an AnnData view: the view becomes an AnnData of its own when it is set."""
+
+
+@as_view.register(LazyMatrix)
+def _as_view(array: LazyMatrix, view_args: tuple) -> LazyMatrixView:
+    return LazyMatrixView(array, view_args=view_args)
+
+
 def _let_anndata_write() -> None:
     """Has anndata write a lazy matrix as it writes any Dask array: it goes by the exact class."""
     from anndata._io.specs.registry import _REGISTRY
 
+    classes = {da.Array: LazyMatrix, DaskArrayView: LazyMatrixView}
+
     def ours(source: Any) -> Any:
-        if source is da.Array:
-            return LazyMatrix
-        if isinstance(source, tuple) and source[0] is da.Array:
-            return (LazyMatrix, *source[1:])
-        return None
+        if isinstance(source, tuple):
+            return (classes[source[0]], *source[1:]) if source[0] in classes else None
+        return classes.get(source)
 
     for source, spec in list(_REGISTRY.write_specs.items()):
         if ours(source) is not None:

@@ -22,8 +22,14 @@ def parts(path, tmp_path_factory):
     rng = np.random.default_rng(0)
     fewer = rng.permutation(700)[:500]
     other = whole[650:, np.arange(0, 700, 2)].copy()
-    other.var_names = [f"new-{name}" if i % 5 == 0 else name for i, name in enumerate(other.var_names)]
-    pieces = {"same": whole[:300].copy(), "fewer": whole[300:650, fewer].copy(), "other": other}
+    other.var_names = [
+        f"new-{name}" if i % 5 == 0 else name for i, name in enumerate(other.var_names)
+    ]
+    pieces = {
+        "same": whole[:300].copy(),
+        "fewer": whole[300:650, fewer].copy(),
+        "other": other,
+    }
     folder = tmp_path_factory.mktemp("parts")
     for name, piece in pieces.items():
         piece.write_h5ad(folder / f"{name}.h5ad")
@@ -40,7 +46,13 @@ def lazily(path):
 
 @pytest.mark.parametrize("join", ["inner", "outer"])
 @pytest.mark.parametrize(
-    "names", [("same", "same"), ("same", "fewer"), ("fewer", "same"), ("other", "same", "fewer")]
+    "names",
+    [
+        ("same", "same"),
+        ("same", "fewer"),
+        ("fewer", "same"),
+        ("other", "same", "fewer"),
+    ],
 )
 def test_concat_is_native_and_equals_the_one_in_memory(parts, names, join):
     def joined(read):

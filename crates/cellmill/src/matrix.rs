@@ -102,12 +102,7 @@ impl Matrix {
     pub fn with(&self, op: Op) -> Result<Self> {
         let mut recipe = self.recipe.clone();
         recipe.ops.push(op);
-        Self::make(
-            recipe,
-            self.source.clone(),
-            self.stored,
-            self.files.clone(),
-        )
+        Self::make(recipe, self.source.clone(), self.stored, self.files.clone())
     }
 
     /// The matrix with the rows only whose mask is true; the mask has an entry for each row of

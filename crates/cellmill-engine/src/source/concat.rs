@@ -30,7 +30,8 @@ impl ConcatPart {
         if let Some(columns) = &columns {
             let mut sorted = columns.clone();
             sorted.sort_unstable();
-            if columns.len() != pipeline.n_cols() as usize || sorted.windows(2).any(|w| w[0] == w[1])
+            if columns.len() != pipeline.n_cols() as usize
+                || sorted.windows(2).any(|w| w[0] == w[1])
             {
                 return Err(Error::Parameter(format!(
                     "a part of a concatenation has {} columns, and {} places were given, which must \
@@ -210,7 +211,10 @@ impl Source for ConcatSource {
     }
 
     fn bytes_read(&self) -> u64 {
-        self.sources().iter().map(|source| source.bytes_read()).sum()
+        self.sources()
+            .iter()
+            .map(|source| source.bytes_read())
+            .sum()
     }
 
     fn describe(&self) -> String {
@@ -243,7 +247,8 @@ impl<'a> Reader<'a> {
             Some((reader, part, next)) if (part, next) == (p, index) => Ok(reader),
             _ => {
                 // As far as the part's blocks follow each other inside what is to be read.
-                let places = &self.source.places[self.blocks.start.saturating_sub(1)..self.blocks.end];
+                let places =
+                    &self.source.places[self.blocks.start.saturating_sub(1)..self.blocks.end];
                 let part = &self.source.parts[p];
                 let run = places
                     .iter()

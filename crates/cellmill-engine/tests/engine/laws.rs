@@ -3,10 +3,10 @@ use cellmill_engine::op::{CellSet, Pipeline};
 use cellmill_engine::reduce::{
     CellTotals, CountCheck, GeneMoments, Gram, GramMatrix, Moments, Via,
 };
+use cellmill_engine::source::{ConcatPart, ConcatSource};
 use cellmill_engine::testing::{
     Matrix, op_laws, random_counts, reduce_laws, sink_laws, source_laws,
 };
-use cellmill_engine::source::{ConcatPart, ConcatSource};
 use cellmill_engine::{Context, Grid, KeptColumns, MemSource, Op, Source, run_stage, sink};
 use std::sync::Arc;
 

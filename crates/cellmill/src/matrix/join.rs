@@ -62,7 +62,12 @@ pub fn join_genes(parts: &[&[String]], join: Join) -> Result<Joined> {
         .iter()
         .zip(&places)
         .map(|(&part, place)| {
-            (part != genes).then(|| genes.iter().map(|g| place.get(g.as_str()).copied()).collect())
+            (part != genes).then(|| {
+                genes
+                    .iter()
+                    .map(|g| place.get(g.as_str()).copied())
+                    .collect()
+            })
         })
         .collect();
     Ok(Joined { genes, columns })
@@ -106,6 +111,10 @@ mod tests {
         let same = join_genes(&[&a, &a], Join::Outer).unwrap();
         assert_eq!((same.genes, same.columns), (a.clone(), vec![None, None]));
         let twice = join_genes(&[&a, &names("x x")], Join::Outer).unwrap_err();
-        assert!(twice.to_string().contains("gene x is there twice in part 2"));
+        assert!(
+            twice
+                .to_string()
+                .contains("gene x is there twice in part 2")
+        );
     }
 }
