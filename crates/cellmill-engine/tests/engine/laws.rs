@@ -318,7 +318,7 @@ fn concatenations() {
     };
     let expected = [
         totals(&a.source().unwrap(), &[]),
-        totals(&b.source().unwrap(), &[cells.clone()]),
+        totals(&b.source().unwrap(), std::slice::from_ref(&cells)),
         totals(&a.source().unwrap(), &normalize()),
     ]
     .concat();
