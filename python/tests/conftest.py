@@ -1,11 +1,17 @@
 """A small atlas, and the same matrix in every kind that the functions accept."""
 
+import sys
+from pathlib import Path
+
 import anndata as ad
 import cellmill as cm
 import dask.array as da
 import numpy as np
 import pytest
 from scipy import sparse
+
+# The checks against scanpy that the tests of the command share.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
 
 cm.settings.progress = "off"
 cm.settings.threads = 2
