@@ -9,14 +9,16 @@ mod decode;
 mod lzf;
 mod pipeline;
 mod reader;
-mod spec;
 mod stream;
-mod values;
+pub(crate) mod values;
 
-pub(crate) use array::{RawArray, unknown_filter};
-pub use spec::SourceSpec;
+pub(crate) use array::{RawArray, mix, unknown_filter};
+pub(crate) use decode::Piece;
+pub(crate) use pipeline::{Buffers, Order, Pipeline};
+pub(crate) use reader::{is_sorted, sort_rows};
 
 use crate::error::{Error, Result};
+use crate::file_matrix::{FileMatrix, MatrixSpec};
 use crate::open::Opened;
 use crate::store::hdf5::Dtype;
 use array::Cursor;
@@ -24,6 +26,7 @@ use cellmill_engine::{BlockReader, Grid, Source};
 use reader::Reader;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,16 +40,25 @@ pub struct Repairs {
     pub duplicates_summed: u64,
 }
 
+impl Repairs {
+    /// The repairs of all blocks.
+    pub(crate) fn sum(blocks: &Mutex<BTreeMap<usize, Self>>) -> Self {
+        let all = blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().fold(Self::default(), |sum, r| Self {
+            rows_sorted: sum.rows_sorted + r.rows_sorted,
+            duplicates_summed: sum.duplicates_summed + r.duplicates_summed,
+        })
+    }
+}
+
 /// A CSR matrix in a file.
 ///
-/// Values: f32 where the file holds f32, f16, booleans or integers of up to 16 bits; f64 where it
-/// holds f64. For wider integers each block decides for itself: f32 if every value is below 2^24
-/// in size, else f64. That depends on the grid and the data alone, so it is the same in every
-/// read, and an ordinary count matrix stays at 4 bytes a value even where one block has a huge
-/// count.
+/// The type of a block's values depends on the grid and the data alone (see [`FileMatrix`]), so it
+/// is the same in every read, and an ordinary count matrix stays at 4 bytes a value even where one
+/// block has a huge count.
 ///
 /// Rows whose columns are not sorted are sorted, entries at the same place are added up (as scipy
-/// does), explicit zeros are kept; [`CsrSource::repairs`] counts. `nnz` is what the file stores,
+/// does), explicit zeros are kept; [`FileMatrix::repairs`] counts. `nnz` is what the file stores,
 /// before duplicates are added up.
 pub struct CsrSource {
     file: Arc<Opened>,
@@ -57,6 +69,8 @@ pub struct CsrSource {
     data: RawArray,
     grid: Grid,
     block_rows: Option<u64>,
+    /// The type that a user is told.
+    stored_dtype: String,
     table_hash: u64,
     bytes_read: AtomicU64,
     repairs: Mutex<BTreeMap<usize, Repairs>>,
@@ -67,6 +81,22 @@ impl CsrSource {
     pub(crate) fn open(file: &Arc<Opened>, address: &str) -> Result<Self> {
         let address = address.trim_matches('/');
         let shape = sparse_shape(file, address, "csr")?;
+        Self::of_parts(file, address, address, shape)
+    }
+
+    /// Opens the CSC matrix at `address` with rows and columns exchanged.
+    pub(crate) fn open_transposed(file: &Arc<Opened>, address: &str) -> Result<Self> {
+        let [rows, columns] = sparse_shape(file, address, "csc")?;
+        Self::of_parts(file, address, address, [columns, rows])
+    }
+
+    /// The matrix whose parts stand in the group `group`, to be known as `address`.
+    pub(crate) fn of_parts(
+        file: &Arc<Opened>,
+        address: &str,
+        group: &str,
+        shape: [u64; 2],
+    ) -> Result<Self> {
         let Ok(n_cols) = u32::try_from(shape[1]) else {
             return Err(Error::Unsupported {
                 path: file.path.clone(),
@@ -75,13 +105,13 @@ impl CsrSource {
                 instead: "split it".into(),
             });
         };
-        let indptr = RawArray::open(file, &format!("{address}/indptr"))?;
-        let indices = RawArray::open(file, &format!("{address}/indices"))?;
-        let data = RawArray::open(file, &format!("{address}/data"))?;
+        let indptr = RawArray::open(file, &format!("{group}/indptr"))?;
+        let indices = RawArray::open(file, &format!("{group}/indices"))?;
+        let data = RawArray::open(file, &format!("{group}/data"))?;
         for (array, element) in [(&indptr, "indptr"), (&indices, "indices")] {
             if !matches!(array.dtype, Dtype::Int { .. }) {
                 return Err(file.malformed(
-                    &format!("{address}/{element}"),
+                    &format!("{group}/{element}"),
                     format!("integers were expected and it holds {}", array.dtype),
                 ));
             }
@@ -95,7 +125,7 @@ impl CsrSource {
         for (array, element) in [(&indices, "indices"), (&data, "data")] {
             if array.len != nnz {
                 return Err(file.malformed(
-                    &format!("{address}/{element}"),
+                    &format!("{group}/{element}"),
                     format!("it has {} entries and indptr ends at {nnz}", array.len),
                 ));
             }
@@ -104,6 +134,7 @@ impl CsrSource {
         Ok(Self {
             file: file.clone(),
             address: address.into(),
+            stored_dtype: data.dtype.to_string(),
             n_cols,
             indptr,
             indices,
@@ -119,19 +150,8 @@ impl CsrSource {
     /// The same matrix in blocks of `block_rows` rows, whatever they hold: for tests, and where
     /// an executor prescribes the blocks.
     pub fn with_grid_rows(mut self, block_rows: u64) -> Self {
-        self.grid = Grid::regular(self.grid.n_rows(), block_rows);
-        self.block_rows = Some(block_rows);
+        self.set_grid_rows(block_rows);
         self
-    }
-
-    /// Rows and columns.
-    pub fn shape(&self) -> [u64; 2] {
-        [self.grid.n_rows(), self.n_cols.into()]
-    }
-
-    /// The element's address, such as `raw/X`.
-    pub fn address(&self) -> &str {
-        &self.address
     }
 
     /// The starts of the rows, one more than there are rows.
@@ -139,18 +159,53 @@ impl CsrSource {
         &self.indptr
     }
 
-    /// Heap bytes that the source holds while it is open: row starts and chunk tables. They grow
-    /// with the number of cells and of chunks.
-    pub fn resident_bytes(&self) -> u64 {
-        (self.indptr.capacity() * 8) as u64 + self.indices.table_bytes() + self.data.table_bytes()
+    /// The same matrix, of which a user is told that it holds this type.
+    pub(crate) fn known_as(mut self, dtype: &str) -> Self {
+        self.stored_dtype = dtype.into();
+        self
     }
 
-    /// What had to be put right in the blocks that were read so far.
-    pub fn repairs(&self) -> Repairs {
-        let all = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().fold(Repairs::default(), |sum, r| Repairs {
-            rows_sorted: sum.rows_sorted + r.rows_sorted,
-            duplicates_summed: sum.duplicates_summed + r.duplicates_summed,
+    /// The type of the values in the file.
+    pub(crate) fn dtype(&self) -> &Dtype {
+        &self.data.dtype
+    }
+
+    /// A reader that leaves every entry where it stands in the file: rows may be unsorted and hold
+    /// entries twice.
+    pub(crate) fn open_as_stored(&self) -> Reader<'_> {
+        let mut reader = Reader::new(self, 0..self.grid.n_blocks());
+        reader.as_stored = true;
+        reader
+    }
+
+    /// Adds the number of entries of each column to `counts`, reading the column numbers alone.
+    pub(crate) fn count_columns(&self, counts: &mut [u64]) -> Result<()> {
+        let nnz = self.indices.len;
+        let mut columns = Vec::new();
+        Cursor::new(&self.indices, nnz, &self.bytes_read).read(0..nnz, |piece, at| {
+            columns.clear();
+            values::extend_columns(&self.indices.dtype, piece, &mut columns);
+            for (i, &column) in columns.iter().enumerate() {
+                match counts.get_mut(column as usize) {
+                    Some(n) => *n += 1,
+                    None => {
+                        return Err(self.file.malformed(
+                            &self.indices.address,
+                            format!(
+                                "entry {} should be below {} and is {}",
+                                at + i as u64,
+                                counts.len(),
+                                if column == u32::MAX {
+                                    "negative or far too large".to_owned()
+                                } else {
+                                    column.to_string()
+                                }
+                            ),
+                        ));
+                    }
+                }
+            }
+            Ok(())
         })
     }
 
@@ -161,6 +216,38 @@ impl CsrSource {
         let first = self.grid.block(blocks.start).start as usize;
         let end = self.grid.block(blocks.end - 1).end as usize;
         self.indptr[first]..self.indptr[end]
+    }
+}
+
+impl FileMatrix for CsrSource {
+    fn stored_dtype(&self) -> String {
+        self.stored_dtype.clone()
+    }
+
+    fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        (self.indptr.capacity() * 8) as u64 + self.indices.table_bytes() + self.data.table_bytes()
+    }
+
+    fn repairs(&self) -> Repairs {
+        Repairs::sum(&self.repairs)
+    }
+
+    fn set_grid_rows(&mut self, block_rows: u64) {
+        self.grid = Grid::regular(self.grid.n_rows(), block_rows);
+        self.block_rows = Some(block_rows);
+    }
+
+    fn spec(&self) -> MatrixSpec {
+        MatrixSpec {
+            file: self.file.identity.clone(),
+            address: self.address.clone(),
+            table_hash: self.table_hash,
+            block_rows: self.block_rows,
+        }
     }
 }
 
@@ -232,18 +319,13 @@ pub(crate) fn sparse_shape(file: &Opened, address: &str, format: &str) -> Result
     let object = file.object(address)?;
     let found = crate::matrix::encoding_of(file, address, &object)?;
     if found != format {
-        let convert = "convert it in Python with adata.X = scipy.sparse.csr_matrix(adata.X) and \
-                       adata.write_h5ad(…)";
-        let what = match found.as_str() {
-            "csc" => "it is compressed along columns (CSC), which comes with a later version",
-            "dense" => "it is dense, which comes with a later version",
-            _ => "it is not a matrix that this version reads",
-        };
         return Err(Error::Unsupported {
             path: file.path.clone(),
             element: address.into(),
-            what: what.into(),
-            instead: convert.into(),
+            what: format!("it is {found}, which is not a matrix that this version reads here"),
+            instead: "convert it in Python with adata.X = scipy.sparse.csr_matrix(adata.X) and \
+                      adata.write_h5ad(…)"
+                .into(),
         });
     }
     crate::matrix::shape_attribute(file, address, &object)

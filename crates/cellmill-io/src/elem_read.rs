@@ -1,9 +1,9 @@
 //! Reading elements, by encoding-type.
 
-mod column;
+pub(crate) mod column;
 pub(crate) mod dataframe;
 mod legacy;
-mod plain;
+pub(crate) mod plain;
 
 use crate::elem::{Array, ArrayData, Elem, Scalar, SparseMatrix};
 use crate::error::Result;

@@ -95,6 +95,9 @@ pub enum Error {
         /// The target.
         path: PathBuf,
     },
+    /// Scratch space, memory, or the user's wish to stop.
+    #[error(transparent)]
+    Engine(cellmill_engine::Error),
     /// The operating system refused.
     #[error("{}: {what}: {source}", path.display())]
     Io {
@@ -125,7 +128,23 @@ fn in_rows(rows: &Option<Range<u64>>) -> String {
 
 impl From<Error> for cellmill_engine::Error {
     fn from(error: Error) -> Self {
-        cellmill_engine::Error::outside(error)
+        match error {
+            Error::Engine(error) => error,
+            other => cellmill_engine::Error::outside(other),
+        }
+    }
+}
+
+impl From<cellmill_engine::Error> for Error {
+    /// An error of this crate that went through the engine is itself again.
+    fn from(error: cellmill_engine::Error) -> Self {
+        match error {
+            cellmill_engine::Error::Outside(outside) => match outside.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::Engine(cellmill_engine::Error::Outside(other)),
+            },
+            other => Self::Engine(other),
+        }
     }
 }
 

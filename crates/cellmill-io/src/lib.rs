@@ -5,6 +5,7 @@
 
 pub mod anndata;
 pub mod csr;
+pub mod dense;
 pub mod elem;
 mod elem_read;
 pub mod error;
@@ -12,13 +13,19 @@ pub mod file_matrix;
 pub mod matrix;
 pub mod open;
 mod store;
+mod tenx;
+pub mod turned;
+pub mod workspace;
 pub mod write;
 
 pub use anndata::H5ad;
-pub use csr::{CsrSource, Repairs, SourceSpec};
+pub use csr::{CsrSource, Repairs};
+pub use dense::DenseSource;
 pub use elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, SparseMatrix};
 pub use error::{Error, Result};
 pub use file_matrix::{FileMatrix, MatrixSpec};
 pub use matrix::{MatrixInfo, ReadPath};
 pub use open::FileIdentity;
+pub use turned::TurnedSource;
+pub use workspace::Workspace;
 pub use write::{CsrSink, CsrSinkOptions, H5adWriter, SinkDtype, WriteOptions, abandon};

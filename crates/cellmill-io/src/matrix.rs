@@ -164,9 +164,7 @@ fn sparse(
     info.chunk_entries = data.chunk_entries();
     info.filters = data.filters();
     info.compressed_bytes = data.stored_bytes() + indices.stored_bytes() + indptr.stored_bytes();
-    if info.encoding == "csc" {
-        info.path = ReadPath::Unsupported("compressed along columns (CSC)".into());
-    } else if let Some(reason) = [&data, &indices].iter().find_map(|a| a.library_reason()) {
+    if let Some(reason) = [&data, &indices].iter().find_map(|a| a.library_reason()) {
         info.path = ReadPath::Library(reason.to_owned());
     }
     Ok(info)
@@ -184,6 +182,12 @@ fn dense(file: &Arc<Opened>, address: &str, object: Object) -> Result<MatrixInfo
         _ => [0, 0],
     };
     let (filters, chunk) = filters_of(&place).map_err(fault)?;
+    let missing = filters.iter().find(|f| !f.available);
+    let path = match missing {
+        Some(filter) => ReadPath::Unsupported(format!("compressed with {}", filter.name)),
+        None if filters.iter().all(|f| matches!(f.id, 1 | 2 | 3 | 32000)) => ReadPath::Fast,
+        None => ReadPath::Library("filters that only the library undoes".into()),
+    };
     Ok(MatrixInfo {
         address: address.into(),
         encoding: "dense".into(),
@@ -195,6 +199,6 @@ fn dense(file: &Arc<Opened>, address: &str, object: Object) -> Result<MatrixInfo
         chunk_entries: chunk.map(|c| c.iter().product()),
         filters: filters.into_iter().map(|f| f.name).collect(),
         compressed_bytes: place.stored_bytes(),
-        path: ReadPath::Unsupported("dense".into()),
+        path,
     })
 }

@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::store::hdf5::{Fault, File, Object, Opening};
 use serde::{Deserialize, Serialize};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What makes a file the same file: a plan holds it, and a reader refuses another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -200,6 +201,37 @@ impl Opened {
         }
     }
 
+    /// Reads exactly these bytes of the file, for the element at `address`, and counts them.
+    pub(crate) fn read_at(
+        &self,
+        address: &str,
+        buffer: &mut [u8],
+        offset: u64,
+        counter: &AtomicU64,
+    ) -> Result<()> {
+        self.data.read_exact_at(buffer, offset).map_err(|source| {
+            let path = self.path.clone();
+            if source.kind() == std::io::ErrorKind::UnexpectedEof {
+                Error::Truncated {
+                    path,
+                    element: address.into(),
+                    what: format!(
+                        "{} bytes at offset {offset} were expected and the file ended before them",
+                        buffer.len()
+                    ),
+                }
+            } else {
+                Error::Io {
+                    path,
+                    what: format!("{address} could not be read"),
+                    source,
+                }
+            }
+        })?;
+        counter.fetch_add(buffer.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// A contradiction in an element.
     pub(crate) fn malformed(&self, address: &str, what: impl Into<String>) -> Error {
         Error::Malformed {
@@ -212,7 +244,6 @@ impl Opened {
 }
 
 fn has_signature(file: &std::fs::File, size: u64) -> bool {
-    use std::os::unix::fs::FileExt;
     let mut offset = 0u64;
     while offset + 8 <= size {
         let mut bytes = [0u8; 8];

@@ -141,9 +141,13 @@ impl H5adWriter {
     ///
     /// # Errors
     /// Where there is no such element, it is damaged, or the disk is full.
+    ///
+    /// Of other files than h5ad, the element is read and written anew, a matrix as CSR.
     pub fn copy_from(&mut self, source: &H5ad, from: &str, to: &str) -> Result<()> {
         let to = to.trim_matches('/');
-        let opened = source.opened();
+        let Some(opened) = source.opened() else {
+            return copy::anew(self, source, from.trim_matches('/'), to);
+        };
         let from = opened.resolve(from)?;
         self.make_room(to)?;
         copy::copy(self, opened, &from, to)?;

@@ -38,8 +38,9 @@ impl Matrix {
         block_rows: Option<u64>,
     ) -> PyResult<Self> {
         detached(py, || {
-            let spec = H5ad::open(&path)?.source(address, block_rows)?.spec();
-            Ok(Self(matrix::Matrix::of_file(spec)?))
+            // Held until it is open for good, so that nothing is counted twice.
+            let source = H5ad::open(&path)?.source(address, block_rows)?;
+            Ok(Self(matrix::Matrix::of_file(source.spec())?))
         })
     }
 
@@ -163,7 +164,7 @@ pub fn matrices(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, String, 
             .matrices()?
             .into_iter()
             .map(|m| {
-                let native = m.encoding == "csr"
+                let native = ["csr", "csc", "dense", "mtx"].contains(&m.encoding.as_str())
                     && !matches!(m.path, cellmill_io::matrix::ReadPath::Unsupported(_));
                 (m.address, m.encoding, native)
             })

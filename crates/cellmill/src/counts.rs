@@ -2,6 +2,7 @@
 
 use crate::Result;
 use cellmill_engine::{Block, Source};
+use cellmill_io::FileMatrix;
 use serde::Serialize;
 
 /// Places at which a matrix is sampled, evenly over its cells.
@@ -51,11 +52,25 @@ pub enum Kind {
 }
 
 impl Sample {
-    /// Samples a matrix.
+    /// Samples a matrix. Of a matrix that is stored gene by gene, genes are sampled: the sums of
+    /// cells are then not known, and their mean is that of the sampled genes, scaled up.
     ///
     /// # Errors
     /// Whatever the source finds wrong.
-    pub fn of(source: &dyn Source) -> Result<Self> {
+    pub fn of(matrix: &dyn FileMatrix) -> Result<Self> {
+        let Some(genes) = matrix.transposed() else {
+            return Self::of_rows(matrix);
+        };
+        let mut sample = Self::of_rows(genes)?;
+        let entries = sample.entries.max(1) as f64;
+        let nnz = genes.nnz().unwrap_or(0) as f64;
+        let total = sample.mean_sum * sample.cells as f64;
+        sample.mean_sum = total / entries * nnz / matrix.n_rows().max(1) as f64;
+        sample.sums = None;
+        Ok(sample)
+    }
+
+    fn of_rows(source: &dyn Source) -> Result<Self> {
         let grid = source.grid();
         let mut sample = Self {
             cells: 0,

@@ -6,8 +6,9 @@ pub(crate) use genes::select as select_rows;
 
 use crate::counts::{Kind, Sample};
 use crate::{Error, Result};
-use cellmill_io::{CsrSource, DataFrame, H5ad, MatrixInfo};
+use cellmill_io::{DataFrame, FileMatrix, H5ad, MatrixInfo};
 use serde::Serialize;
+use std::sync::Arc;
 
 /// A matrix of the file, and what a sample of it shows.
 #[derive(Debug, Clone, Serialize)]
@@ -34,9 +35,9 @@ pub fn candidates(file: &H5ad) -> Result<Vec<Candidate>> {
 }
 
 fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
-    match file.csr_source(&info.address) {
+    match file.source(&info.address, None) {
         Ok(source) => {
-            let sample = Sample::of(&source)?;
+            let sample = Sample::of(&*source)?;
             let kind = Some(sample.kind());
             let why = sample.why();
             Ok(Candidate {
@@ -66,7 +67,7 @@ pub struct Input {
     /// The matrix: `X`, `raw/X` or `layers/NAME`.
     pub matrix: String,
     /// The matrix as a stream of blocks.
-    pub source: CsrSource,
+    pub source: Arc<dyn FileMatrix>,
     /// The genes of the matrix: `var`, or `raw/var` with the columns of `var` joined to it.
     pub var: DataFrame,
     /// Sentences for the user: which matrix was taken and why.
@@ -90,10 +91,11 @@ impl Input {
             Some(named) => named_matrix(&file, named, fractional, &mut notes)?,
             None => found_matrix(&file, fractional, &mut notes)?,
         };
-        let source = csr_source(&file, &matrix, block_rows)?;
-        refuse_empty(&file, &matrix, &source)?;
+        file.choose(&matrix);
+        let source = file.source(&matrix, block_rows)?;
+        refuse_empty(&file, &matrix, &*source)?;
         let var = genes::of_matrix(&file, &matrix, &mut notes)?;
-        refuse_other_shape(&file, &matrix, &source, var.index.len() as u64)?;
+        refuse_other_shape(&file, &matrix, source.shape(), var.index.len() as u64)?;
         Ok(Self {
             file,
             matrix,
@@ -109,22 +111,10 @@ impl Input {
     }
 }
 
-/// A matrix as a stream of blocks, of the grid's own or of `block_rows` cells.
-///
-/// # Errors
-/// Whatever is wrong with the matrix.
-pub fn csr_source(file: &H5ad, matrix: &str, block_rows: Option<u64>) -> Result<CsrSource> {
-    let source = file.csr_source(matrix)?;
-    Ok(match block_rows {
-        Some(rows) => source.with_grid_rows(rows),
-        None => source,
-    })
-}
-
 /// The matrix must have a row for each cell of obs and a column for each gene.
-fn refuse_other_shape(file: &H5ad, matrix: &str, source: &CsrSource, n_vars: u64) -> Result<()> {
+fn refuse_other_shape(file: &H5ad, matrix: &str, shape: [u64; 2], n_vars: u64) -> Result<()> {
     let n_obs = file.shape_of("obs")?.first().copied().unwrap_or(0);
-    let [rows, columns] = source.shape();
+    let [rows, columns] = shape;
     if (rows, columns) == (n_obs, n_vars) {
         return Ok(());
     }
@@ -136,8 +126,7 @@ fn refuse_other_shape(file: &H5ad, matrix: &str, source: &CsrSource, n_vars: u64
     )))
 }
 
-fn refuse_empty(file: &H5ad, matrix: &str, source: &CsrSource) -> Result<()> {
-    use cellmill_engine::Source as _;
+fn refuse_empty(file: &H5ad, matrix: &str, source: &dyn FileMatrix) -> Result<()> {
     let empty = match (source.n_rows(), source.n_cols(), source.nnz()) {
         (0, _, _) => "no cells",
         (_, 0, _) => "no genes",
@@ -181,7 +170,7 @@ fn named_matrix(
         )));
     };
     // A matrix that cannot be read as a stream is an error here, with the reason.
-    let sample = Sample::of(&file.csr_source(&info.address)?)?;
+    let sample = Sample::of(&*file.source(&info.address, None)?)?;
     let fits = match sample.kind() {
         Kind::RawCounts => true,
         Kind::FractionalCounts | Kind::Normalised => fractional,

@@ -30,7 +30,7 @@ pub struct Need {
 /// # Errors
 /// When the parameters do not fit the matrix.
 pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Need>> {
-    let source: &dyn Source = &input.source;
+    let source: &dyn Source = &*input.source;
     let (n, n_genes) = (source.n_rows(), source.n_cols());
     let k = match params.hvg.selection {
         Selection::Top(k) => k.min(u64::from(n_genes)),

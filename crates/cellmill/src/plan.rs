@@ -5,10 +5,10 @@ use crate::needs::{self, Need};
 use crate::params::{RunParams, WriteX};
 use crate::pp::highly_variable_genes::Selection;
 use crate::{Result, pp};
+use cellmill_engine::Context;
 use cellmill_engine::error::human_bytes;
 use cellmill_engine::grid::BLOCK_ENTRIES;
 use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::{Context, Source};
 use cellmill_io::H5ad;
 use serde::Serialize;
 use std::path::Path;
@@ -72,7 +72,7 @@ const SELECTED_SHARE: f64 = 0.12;
 pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     params.validate()?;
     let input = Input::open(
-        H5ad::open(file)?,
+        H5ad::open_in(file, &ctx.into())?,
         params.matrix.as_deref(),
         params.fractional,
         params.block_rows,
@@ -80,7 +80,8 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     let source = &input.source;
     let n = source.n_rows();
     let n_genes = source.n_cols();
-    let nnz = source.nnz().unwrap_or(0);
+    let most = n.saturating_mul(n_genes.into());
+    let nnz = source.nnz().unwrap_or(most);
     let threads = ctx.threads() as u64;
     let selected = match params.hvg.selection {
         Selection::Top(k) => k.min(u64::from(n_genes)),
@@ -135,7 +136,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         memory,
     };
     let select = format!("select_genes({selected})");
-    let stages = vec![
+    let mut stages = vec![
         stage(
             "read 1: totals and moments",
             1,
@@ -191,15 +192,25 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             scores + graph,
         ),
     ];
+    let turned = source.to_turn();
+    if let Some(bytes) = turned {
+        let what = format!("{} as CSR in scratch, {}", input.matrix, human_bytes(bytes));
+        stages.insert(
+            0,
+            stage("turning the matrix around", 1, Vec::new(), vec![what], 0),
+        );
+    }
     let needs = needs::needs(ctx, &input, params)?;
     let smallest_budget = needs.iter().map(|need| need.bytes).max().unwrap_or(0);
     let memory = stages.iter().map(|s| s.memory).max().unwrap_or(0);
     let budget = ctx.budget().limit();
-    let scratch = if in_flight + kept > budget / 2 {
+    let spilled = if in_flight + kept > budget / 2 {
         kept
     } else {
         0
     };
+    // What is turned around is in scratch twice: dealt out, and sorted.
+    let scratch = spilled + 3 * turned.unwrap_or(0);
     Ok(RunPlan {
         source: source.describe(),
         n_cells: n,

@@ -12,7 +12,7 @@ use crate::params::{RunParams, WriteX};
 use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
 use crate::{Error, Result, keys, needs, pp, tl};
-use cellmill_engine::{Context, Event, Reservation, Source};
+use cellmill_engine::{Context, Event, Reservation};
 use cellmill_graph::Points;
 use cellmill_io::H5ad;
 use std::path::Path;
@@ -52,7 +52,7 @@ pub fn run(
     params: &RunParams,
 ) -> Result<Summary> {
     params.validate()?;
-    let h5ad = H5ad::open(file)?;
+    let h5ad = H5ad::open_in(file, &ctx.into())?;
     for text in h5ad.warnings() {
         ctx.emit(Event::Warning { text: text.clone() });
     }
@@ -179,15 +179,21 @@ pub fn run(
     })
 }
 
-/// Declares what stays in memory for as long as the input is open.
+/// Declares what stays in memory for as long as the input is open, and turns its matrix around where
+/// the file does not hold it cell by cell.
 pub(crate) fn hold_input(ctx: &Context, input: &Input) -> Result<[Reservation; 2]> {
-    Ok([
+    let held = [
         ctx.budget().reserve(needs::PROGRAM, "the program itself")?,
         ctx.budget().reserve(
             input.source.resident_bytes(),
             "row starts and chunk tables of the matrix",
         )?,
-    ])
+    ];
+    if input.source.to_turn().is_some() {
+        let stage = format!("turning {} around", input.matrix);
+        crate::staged(ctx, &stage, || Ok(input.source.turn()?))?;
+    }
+    Ok(held)
 }
 
 /// The first `used` of `width` columns of a row-major matrix; borrowed where that is all of them.

@@ -6,7 +6,7 @@ use crate::result::{Keep, ResultFile, suffix};
 use crate::run::{leading, read_counts, read_genes};
 use crate::slot::Patch;
 use crate::{Error, Result, keys, pp, tl};
-use cellmill_engine::{Context, Event, Source};
+use cellmill_engine::{Context, Event};
 use cellmill_graph::{Points, WeightedGraph};
 use cellmill_io::{ArrayData, Column, Elem, H5ad, Scalar};
 use std::path::Path;
@@ -51,7 +51,7 @@ pub struct Request<'a> {
 /// When the file lacks what the step needs (says which step makes it), or on any error of the step.
 pub fn step(ctx: &Context, step: Step, request: &Request<'_>) -> Result<Vec<String>> {
     request.params.validate()?;
-    let file = H5ad::open(request.file)?;
+    let file = H5ad::open_in(request.file, &ctx.into())?;
     for text in file.warnings() {
         ctx.emit(Event::Warning { text: text.clone() });
     }

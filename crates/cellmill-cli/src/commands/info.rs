@@ -85,11 +85,17 @@ fn describe(candidate: &Candidate) -> Result<()> {
     let chunks = info
         .chunk_entries
         .map_or("contiguous".to_owned(), |n| format!("chunks of {n}"));
+    let indices = if info.encoding == "dense" {
+        String::new()
+    } else {
+        format!(
+            ", indices {}, indptr {}",
+            info.indices_dtype, info.indptr_dtype
+        )
+    };
     say!(
-        "  data {}, indices {}, indptr {}; compression {filters}, {chunks}, {} on disk",
+        "  data {}{indices}; compression {filters}, {chunks}, {} on disk",
         info.data_dtype,
-        info.indices_dtype,
-        info.indptr_dtype,
         human_bytes(info.compressed_bytes)
     )?;
     let verdict = match candidate.kind {

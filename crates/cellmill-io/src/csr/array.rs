@@ -8,7 +8,6 @@ use crate::open::Opened;
 use crate::store::hdf5::chunks::{Chunk, read_bytes};
 use crate::store::hdf5::{Dtype, Filter, Layout, Storage};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,7 +50,7 @@ impl RawArray {
     /// Opens the array at `address`: reads its chunk table, not its values.
     pub(crate) fn open(file: &Arc<Opened>, address: &str) -> Result<Self> {
         let object = file.object(address)?;
-        let storage = Storage::of(object, file.number, file.identity.size)
+        let storage = Storage::of(object, file.number, file.identity.size, 1)
             .map_err(|fault| file.fault(address, fault))?;
         let size = storage.dtype.number_size().unwrap_or(1);
         let mut dtype = storage.dtype.clone();
@@ -112,8 +111,8 @@ impl RawArray {
             if let Dtype::Float { size: 2, .. } = dtype {
                 dtype = Dtype::Float { size: 4, big };
             }
-            if let Some(n) = storage.chunk_entries {
-                entries = n.clamp(1, RUN * 16);
+            if let Some(n) = storage.chunk.as_ref().and_then(|c| c.first()) {
+                entries = (*n).clamp(1, RUN * 16);
             }
         }
         let fill = storage.fill;
@@ -155,7 +154,7 @@ impl RawArray {
 
     /// The number of values in a chunk of the file.
     pub(crate) fn chunk_entries(&self) -> Option<u64> {
-        self.storage.chunk_entries
+        self.storage.chunk.as_ref().and_then(|c| c.first().copied())
     }
 
     /// Why the library has to read it; `None` on the fast path.
@@ -284,7 +283,7 @@ pub(crate) fn unknown_filter(file: &Opened, address: &str, filter: &Filter) -> E
     }
 }
 
-fn mix(hash: u64, value: u64) -> u64 {
+pub(crate) fn mix(hash: u64, value: u64) -> u64 {
     let mut z = (hash ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -389,7 +388,12 @@ impl<'a> Cursor<'a> {
                     return self.load_stream(at, index, chunk);
                 } else {
                     self.stored.resize(chunk.size as usize, 0);
-                    pread(array, &mut self.stored, chunk.address, self.bytes_read)?;
+                    array.file.read_at(
+                        &array.address,
+                        &mut self.stored,
+                        chunk.address,
+                        self.bytes_read,
+                    )?;
                     self.order = pipeline
                         .undo(
                             chunk.mask,
@@ -407,8 +411,8 @@ impl<'a> Cursor<'a> {
                 match address {
                     Some(address) => {
                         self.bytes.resize(n as usize * size, 0);
-                        pread(
-                            array,
+                        array.file.read_at(
+                            &array.address,
                             &mut self.bytes,
                             address + at * size as u64,
                             self.bytes_read,
@@ -422,7 +426,7 @@ impl<'a> Cursor<'a> {
                 let start = at / array.entries * array.entries;
                 let n = array.entries.min(array.len - start);
                 self.bytes.resize(n as usize * size, 0);
-                read_bytes(&array.storage, start, &mut self.bytes)
+                read_bytes(&array.storage, &[start], &[n], &mut self.bytes)
                     .map_err(|fault| array.file.fault(&array.address, fault))?;
                 self.bytes_read
                     .fetch_add(n * size as u64, Ordering::Relaxed);
@@ -449,7 +453,9 @@ impl<'a> Cursor<'a> {
             return Ok(());
         };
         let counter = self.bytes_read;
-        let mut fetch = |buffer: &mut [u8], offset: u64| pread(array, buffer, offset, counter);
+        let mut fetch = |buffer: &mut [u8], offset: u64| {
+            array.file.read_at(&array.address, buffer, offset, counter)
+        };
         let broken = |what: &str| array.wrong(start, what.to_owned());
         while stream.position() < wanted {
             let skip = (wanted - stream.position()).min(RUN * size as u64);
@@ -469,33 +475,4 @@ impl<'a> Cursor<'a> {
             self.bytes.extend_from_slice(&self.array.fill[..size]);
         }
     }
-}
-
-/// Reads exactly these bytes of the file.
-fn pread(array: &RawArray, buffer: &mut [u8], offset: u64, counter: &AtomicU64) -> Result<()> {
-    array
-        .file
-        .data
-        .read_exact_at(buffer, offset)
-        .map_err(|source| {
-            let path = array.file.path.clone();
-            if source.kind() == std::io::ErrorKind::UnexpectedEof {
-                Error::Truncated {
-                    path,
-                    element: array.address.clone(),
-                    what: format!(
-                        "{} bytes at offset {offset} were expected and the file ended before them",
-                        buffer.len()
-                    ),
-                }
-            } else {
-                Error::Io {
-                    path,
-                    what: format!("{} could not be read", array.address),
-                    source,
-                }
-            }
-        })?;
-    counter.fetch_add(buffer.len() as u64, Ordering::Relaxed);
-    Ok(())
 }

@@ -9,12 +9,14 @@ use cellmill_engine::{Block, BlockReader, Source, Values};
 use std::ops::Range;
 use std::sync::PoisonError;
 
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     source: &'a CsrSource,
     indices: Cursor<'a>,
     data: Cursor<'a>,
     next: usize,
     end: usize,
+    /// Rows are neither sorted nor are entries added up.
+    pub(super) as_stored: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -27,6 +29,7 @@ impl<'a> Reader<'a> {
             data: Cursor::new(&source.data, limit, &source.bytes_read),
             next: blocks.start.min(end),
             end,
+            as_stored: false,
         }
     }
 
@@ -98,17 +101,8 @@ impl<'a> Reader<'a> {
 
     /// Sees to the block's contract: columns below `n_cols`, strictly increasing in a row.
     fn check(&self, index: usize, block: &mut Block, first: u64) -> Result<()> {
-        // A sorted block descends only from one row to the next, so it is enough to count: no
-        // branch in the long loop.
         let columns = &block.indices;
-        let (mut previous, mut allowed) = (0, 0);
-        for &start in &block.indptr[1..] {
-            if start > previous && start < columns.len() {
-                allowed += usize::from(columns[start - 1] >= columns[start]);
-            }
-            previous = start.max(previous);
-        }
-        let sorted = descents(columns) == allowed;
+        let sorted = is_sorted(block);
         let inside = if sorted {
             (0..block.n_rows()).all(|r| {
                 let row = block.row(r);
@@ -120,7 +114,7 @@ impl<'a> Reader<'a> {
         if !inside {
             return Err(self.out_of_range(block, first));
         }
-        if !sorted {
+        if !sorted && !self.as_stored {
             let repairs = sort_rows(block, matches!(self.source.data.dtype, Dtype::Int { .. }));
             let mut all = self
                 .source
@@ -185,9 +179,24 @@ fn not_finite(source: &CsrSource, values: &Values, from: usize, at: u64, n: usiz
     }
 }
 
+/// Whether the columns strictly increase in every row.
+pub(crate) fn is_sorted(block: &Block) -> bool {
+    // A sorted block descends only from one row to the next, so it is enough to count: no branch in
+    // the long loop.
+    let columns = &block.indices;
+    let (mut previous, mut allowed) = (0, 0);
+    for &start in &block.indptr[1..] {
+        if start > previous && start < columns.len() {
+            allowed += usize::from(columns[start - 1] >= columns[start]);
+        }
+        previous = start.max(previous);
+    }
+    descents(columns) == allowed
+}
+
 /// Sorts the rows of a block by column and adds up entries at the same place, in the order in
 /// which they stand in the file.
-fn sort_rows(block: &mut Block, integers: bool) -> Repairs {
+pub(crate) fn sort_rows(block: &mut Block, integers: bool) -> Repairs {
     let mut repairs = Repairs::default();
     let mut row_entries: Vec<(u32, f64)> = Vec::new();
     let mut indptr = Vec::with_capacity(block.indptr.len());

@@ -80,7 +80,7 @@ pub(super) fn read(
 }
 
 /// The plain values of a 1-dimensional element.
-pub(super) fn data(file: &Opened, address: &str) -> Result<ArrayData> {
+pub(crate) fn data(file: &Opened, address: &str) -> Result<ArrayData> {
     let object = file.object(address)?;
     if object.kind() == Kind::Group {
         // Categories may be nullable strings when pandas 3 wrote them.

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::store::hdf5::values;
 use crate::store::hdf5::{Kind, Object};
+use std::path::Path;
 
 /// Reads a dataframe, or some of its columns in the order asked for.
 pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> Result<DataFrame> {
@@ -13,7 +14,7 @@ pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> R
     let object = file.object(address)?;
     if object.kind() == Kind::Dataset {
         let frame = legacy::read(file, address, object)?;
-        return select(file, address, frame, wanted);
+        return select(&file.path, address, frame, wanted);
     }
     let (index_name, order) = head(file, address, &object)?;
     let index_address = join(address, &index_name);
@@ -34,7 +35,7 @@ pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> R
     let mut columns = Vec::with_capacity(names.len());
     for name in names {
         if wanted.is_some() && !order.contains(&name) {
-            return Err(no_column(file, address, &name, &order));
+            return Err(no_column(&file.path, address, &name, &order));
         }
         let inner = join(address, &name);
         let legacy_categories = format!("{address}/__categories/{name}");
@@ -65,8 +66,9 @@ fn len(column: &Column) -> usize {
     }
 }
 
-fn select(
-    file: &Opened,
+/// Some columns of a dataframe, in the order asked for.
+pub(crate) fn select(
+    path: &Path,
     address: &str,
     mut frame: DataFrame,
     wanted: Option<&[String]>,
@@ -80,16 +82,16 @@ fn select(
             Some(column) => frame.columns.push(column.clone()),
             None => {
                 let order: Vec<String> = all.iter().map(|(label, _)| label.clone()).collect();
-                return Err(no_column(file, address, name, &order));
+                return Err(no_column(path, address, name, &order));
             }
         }
     }
     Ok(frame)
 }
 
-fn no_column(file: &Opened, address: &str, name: &str, order: &[String]) -> Error {
+fn no_column(path: &Path, address: &str, name: &str, order: &[String]) -> Error {
     Error::MissingElement {
-        path: file.path.clone(),
+        path: path.into(),
         element: join(address, name),
         instead: if order.is_empty() {
             format!("{address} has no columns")

@@ -37,7 +37,7 @@ pub(super) fn read(place: &Place) -> Outcome<Option<ArrayData>> {
 }
 
 /// Integers as u64; `None` where one is negative or they are no integers.
-pub(super) fn unsigned(data: ArrayData) -> Option<Vec<u64>> {
+pub(crate) fn unsigned(data: ArrayData) -> Option<Vec<u64>> {
     fn all<T: Copy + TryInto<u64>>(v: Vec<T>) -> Option<Vec<u64>> {
         v.into_iter().map(|x| x.try_into().ok()).collect()
     }
@@ -73,7 +73,7 @@ pub(super) fn codes(data: ArrayData) -> Option<Vec<i32>> {
 }
 
 /// Any plain values as strings, as pandas would print them in an index.
-pub(super) fn strings(data: ArrayData) -> Vec<String> {
+pub(crate) fn strings(data: ArrayData) -> Vec<String> {
     fn all<T: ToString>(v: &[T]) -> Vec<String> {
         v.iter().map(T::to_string).collect()
     }

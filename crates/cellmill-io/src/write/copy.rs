@@ -1,7 +1,8 @@
 //! Copying elements from another file: stored chunks where their bytes mean the same, values
 //! elsewhere, and what only old anndata understood in its present form.
 
-use super::{H5adWriter, elements};
+use super::{CsrSinkOptions, H5adWriter, SinkDtype, elements};
+use crate::anndata::H5ad;
 use crate::elem::Elem;
 use crate::elem_read::{self, dataframe, join};
 use crate::error::{Error, Result};
@@ -16,6 +17,29 @@ const DEPTH: usize = 64;
 const COMPOUND: [&str; 8] = [
     "obs", "var", "obsm", "varm", "raw.var", "raw.varm", "raw/var", "raw/varm",
 ];
+
+/// Writes an element of a file that is no h5ad anew: a matrix as CSR, block by block.
+pub(super) fn anew(out: &mut H5adWriter, source: &H5ad, from: &str, to: &str) -> Result<()> {
+    if from == "X" || from == "raw/X" || from.starts_with("layers/") {
+        let matrix = source.source(from, None)?;
+        let shape = matrix.shape();
+        let at_most = matrix.nnz().unwrap_or(shape[0].saturating_mul(shape[1]));
+        let options = CsrSinkOptions {
+            dtype: SinkDtype::of(&source.matrix_info(from)?.data_dtype),
+            ..CsrSinkOptions::new(shape, at_most)
+        };
+        let sink = out.csr_sink(to, options)?;
+        sink.take(&*matrix)?;
+        return sink.finish();
+    }
+    if from == "layers" || from == "raw" {
+        return source
+            .keys(from)?
+            .iter()
+            .try_for_each(|name| anew(out, source, &join(from, name), &join(to, name)));
+    }
+    out.write(to, &source.read(from)?)
+}
 
 /// Copies the element at `from` to `to`, where there is room for it.
 pub(super) fn copy(out: &H5adWriter, source: &Opened, from: &str, to: &str) -> Result<()> {

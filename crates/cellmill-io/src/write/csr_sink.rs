@@ -9,7 +9,7 @@ use super::Output;
 use crate::elem_read::join;
 use crate::error::{Error, Result};
 use crate::store::hdf5::create::{self, Chunking, Dataset};
-use cellmill_engine::{Block, Sink, Values};
+use cellmill_engine::{Block, Sink, Source, Values};
 use libdeflater::{CompressionLvl, Compressor};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -29,6 +29,16 @@ pub enum SinkDtype {
 }
 
 impl SinkDtype {
+    /// The type that holds every value of a file's type.
+    pub fn of(name: &str) -> Self {
+        match name {
+            "bool" | "int8" | "uint8" | "int16" | "uint16" | "int32" => Self::I32,
+            "uint32" | "int64" | "uint64" => Self::I64,
+            "float64" => Self::F64,
+            _ => Self::F32,
+        }
+    }
+
     fn size(self) -> usize {
         match self {
             Self::F32 | Self::I32 => 4,
@@ -304,6 +314,20 @@ impl CsrSink {
         out.truncate(n);
         out.shrink_to_fit();
         Ok(out)
+    }
+
+    /// Takes all blocks of a source, on this thread.
+    pub(super) fn take(&self, source: &dyn Source) -> Result<()> {
+        let mut block = Block::new(source.n_cols());
+        for index in 0..source.grid().n_blocks() {
+            let mut part = self.start(index);
+            let mut reader = source.open(index..index + 1)?;
+            if reader.next_block(&mut block)? {
+                self.push(&mut part, &block)?;
+            }
+            self.accept(part)?;
+        }
+        Ok(())
     }
 
     /// Ends the matrix: writes what is left and the row starts.

@@ -1,10 +1,10 @@
 //! Writing elements, exactly as anndata encodes them.
 
 use super::H5adWriter;
-use crate::anndata::H5ad;
 use crate::elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, SparseMatrix};
 use crate::elem_read::join;
 use crate::error::{Error, Result};
+use crate::open::Opened;
 use crate::store::hdf5::Dtype;
 use crate::store::hdf5::create::{self, Chunking};
 use crate::store::hdf5::handle::Outcome;
@@ -46,10 +46,9 @@ pub(super) fn write(to: &H5adWriter, address: &str, element: &Elem) -> Result<()
             address: from,
             ..
         } => {
-            let source = H5ad::open(file)?;
-            let opened = source.opened();
-            let from = opened.resolve(from)?;
-            super::copy::copy(to, opened, &from, address)
+            let source = Opened::open(file)?;
+            let from = source.resolve(from)?;
+            super::copy::copy(to, &source, &from, address)
         }
     }
 }

@@ -6,7 +6,9 @@
 )]
 
 mod copy;
+mod csc;
 mod damage;
+mod dense;
 mod elements;
 mod make;
 mod real;

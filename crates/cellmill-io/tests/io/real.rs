@@ -1,5 +1,6 @@
 //! Real files, where they are at hand.
 
+use crate::make::{Counts, read};
 use cellmill_engine::{Block, Source};
 use cellmill_io::{Column, H5ad, ReadPath};
 use std::path::PathBuf;
@@ -44,20 +45,33 @@ fn pbmc3k() {
 }
 
 #[test]
-fn csc_and_dense_say_how_to_convert() {
-    for (name, encoding) in [
-        ("pbmc3k_csc_gzip_shuffle", "csc"),
-        ("pbmc3k_dense_1000cells_gzip", "dense"),
-    ] {
-        let Some(path) = data("csc_and_dense", &format!("formats_pbmc3k/{name}.h5ad")) else {
-            return;
+fn csc_and_dense_equal_csr() {
+    let Some(path) = data("csc_and_dense", "human_pbmc/pbmc3k_raw_csr.h5ad") else {
+        return;
+    };
+    let csr = H5ad::open(&path).unwrap().source("X", None).unwrap();
+    let truth = read(&*csr, &[0..csr.grid().n_blocks()]);
+    let folder = path.parent().unwrap().with_file_name("formats_pbmc3k");
+    let csc = folder.join("pbmc3k_csc_gzip_shuffle.h5ad");
+    let file = H5ad::open(&csc).unwrap();
+    assert_eq!(file.matrix_info("X").unwrap().path, ReadPath::Fast);
+    let csc = file.source("X", None).unwrap();
+    assert_eq!(csc.grid(), csr.grid());
+    assert_eq!(read(&*csc, &[0..csc.grid().n_blocks()]), truth);
+    let dense = folder.join("pbmc3k_dense_1000cells_gzip.h5ad");
+    let file = H5ad::open(&dense).unwrap();
+    assert_eq!(file.matrix_info("X").unwrap().encoding, "dense");
+    let names = |file: &H5ad| file.read_dataframe("obs", Some(&[])).unwrap().index;
+    let all = names(&H5ad::open(&path).unwrap());
+    let dense = file.source("X", None).unwrap();
+    let found = read(&*dense, &[0..dense.grid().n_blocks()]);
+    for (row, name) in names(&file).iter().enumerate() {
+        let other = all.iter().position(|n| n == name).unwrap();
+        let entries = |c: &Counts, row: usize| {
+            let range = c.indptr[row] as usize..c.indptr[row + 1] as usize;
+            (c.indices[range.clone()].to_vec(), c.values[range].to_vec())
         };
-        let file = H5ad::open(&path).unwrap();
-        let info = file.matrix_info("X").unwrap();
-        assert_eq!(info.encoding, encoding);
-        assert!(matches!(info.path, ReadPath::Unsupported(_)));
-        let error = file.csr_source("X").err().unwrap().to_string();
-        assert!(error.contains("convert it in Python"), "{error}");
+        assert_eq!(entries(&found, row), entries(&truth, other), "{name}");
     }
 }
 

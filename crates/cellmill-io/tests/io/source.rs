@@ -2,7 +2,7 @@
 
 use crate::make::{Counts, Layout, file, read};
 use cellmill_engine::{Block, Source, Values};
-use cellmill_io::{CsrSource, Error, H5ad, H5adWriter, ReadPath};
+use cellmill_io::{Error, FileMatrix, H5ad, H5adWriter, ReadPath};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -28,11 +28,11 @@ fn laws(path: &Path, counts: &Counts) {
     let each: Vec<_> = (0..n).map(|i| i..i + 1).collect();
     assert_eq!(&read(&small, &each), counts, "a reader for each block");
 
-    let again = CsrSource::from_spec(&small.spec()).unwrap();
+    let again = small.spec().open().unwrap();
     assert_eq!(again.grid(), small.grid());
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| assert_eq!(&read(&again, &[0..n]), counts, "two threads at once"));
+            scope.spawn(|| assert_eq!(&read(&*again, &[0..n]), counts, "two threads at once"));
         }
     });
     small.prefetch(0..n);
@@ -285,12 +285,9 @@ fn a_changed_file_is_refused() {
     };
     make(1);
     let spec = H5ad::open(&path).unwrap().csr_source("X").unwrap().spec();
-    assert!(CsrSource::from_spec(&spec).is_ok());
+    assert!(spec.open().is_ok());
     make(2);
-    assert!(matches!(
-        CsrSource::from_spec(&spec),
-        Err(Error::Changed { .. })
-    ));
+    assert!(matches!(spec.open(), Err(Error::Changed { .. })));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{EmbeddingPlot, column};
 use crate::{Error, Result};
-use cellmill_engine::{Context, Source};
+use cellmill_engine::Context;
 use cellmill_io::{ArrayData, Column, DataFrame, H5ad};
 
 /// Columns of var that hold symbols, in order of preference.
@@ -16,7 +16,9 @@ pub(super) fn values(
     key: &str,
     n: usize,
 ) -> Result<(String, Vec<f32>)> {
-    let other = plot.source.map(H5ad::open).transpose()?;
+    let workspace = ctx.into();
+    let open = |path| H5ad::open_in(path, &workspace);
+    let other = plot.source.map(open).transpose()?;
     let file = other.as_ref().unwrap_or(result);
     let frame = if plot.matrix == "raw/X" {
         "raw/var"
@@ -40,7 +42,7 @@ pub(super) fn values(
             plot.matrix
         )));
     }
-    let source = file.csr_source(plot.matrix)?;
+    let source = file.source(plot.matrix, None)?;
     if source.n_rows() != n as u64 {
         return Err(Error::Data(format!(
             "{}: {} has {} cells, and the embedding has {n}",
@@ -49,7 +51,7 @@ pub(super) fn values(
             source.n_rows()
         )));
     }
-    let values = crate::matrix::column(ctx, &source, &[], gene, &format!("gene {key}"))?;
+    let values = crate::matrix::column(ctx, &*source, &[], gene, &format!("gene {key}"))?;
     let id = &var.index[gene as usize];
     let title = if id == key {
         key.to_owned()

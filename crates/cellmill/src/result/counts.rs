@@ -3,7 +3,7 @@
 use super::ResultFile;
 use crate::input::Input;
 use crate::{Result, keys};
-use cellmill_engine::{Context, Event, Source, run_stage};
+use cellmill_engine::{Context, Event, run_stage};
 use cellmill_io::{CsrSinkOptions, SinkDtype};
 
 impl ResultFile<'_> {
@@ -45,20 +45,27 @@ impl ResultFile<'_> {
         let info = input.file.matrix_info(&input.matrix)?;
         let fits = ["int32", "int64"].contains(&info.indices_dtype.as_str())
             && info.indices_dtype == info.indptr_dtype;
-        if fits {
-            return Ok(self.writer.copy_from(&input.file, &input.matrix, to)?);
-        }
-        ctx.emit(Event::Note {
-            text: format!(
-                "{to} is written anew, which takes one more read: {} has {} indices and {} row \
-                 starts, and scipy wants both int32 or both int64",
+        let why = match info.encoding.as_str() {
+            "csr" if fits && input.file.copies_chunks() => {
+                return Ok(self.writer.copy_from(&input.file, &input.matrix, to)?);
+            }
+            "csr" if !input.file.copies_chunks() => {
+                format!("{} is no h5ad file", input.file.path().display())
+            }
+            "csr" => format!(
+                "{} has {} indices and {} row starts, and scipy wants both int32 or both int64",
                 input.matrix, info.indices_dtype, info.indptr_dtype
             ),
+            other => format!("{} is {other}, and the result is CSR", input.matrix),
+        };
+        ctx.emit(Event::Note {
+            text: format!("{to} is written anew, which takes one more read: {why}"),
         });
-        let source = &input.source;
-        let at_most = source.nnz().unwrap_or(u64::MAX);
+        let source = &*input.source;
+        let [rows, columns] = source.shape();
+        let at_most = source.nnz().unwrap_or(rows.saturating_mul(columns));
         let options = CsrSinkOptions {
-            dtype: dtype(&info.data_dtype),
+            dtype: SinkDtype::of(&info.data_dtype),
             ..CsrSinkOptions::new(source.shape(), at_most)
         };
         let sink = self.writer.csr_sink(to, options)?;
@@ -98,26 +105,16 @@ fn other_layers(input: &Input) -> Result<Vec<String>> {
         .collect())
 }
 
-/// The type that holds every value of a file's type.
-fn dtype(name: &str) -> SinkDtype {
-    match name {
-        "bool" | "int8" | "uint8" | "int16" | "uint16" | "int32" => SinkDtype::I32,
-        "uint32" | "int64" | "uint64" => SinkDtype::I64,
-        "float64" => SinkDtype::F64,
-        _ => SinkDtype::F32,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_value_is_narrowed() {
-        assert_eq!(dtype("uint16"), SinkDtype::I32);
-        assert_eq!(dtype("uint32"), SinkDtype::I64);
-        assert_eq!(dtype("float64"), SinkDtype::F64);
-        assert_eq!(dtype("float32"), SinkDtype::F32);
-        assert_eq!(dtype("float16"), SinkDtype::F32);
+        assert_eq!(SinkDtype::of("uint16"), SinkDtype::I32);
+        assert_eq!(SinkDtype::of("uint32"), SinkDtype::I64);
+        assert_eq!(SinkDtype::of("float64"), SinkDtype::F64);
+        assert_eq!(SinkDtype::of("float32"), SinkDtype::F32);
+        assert_eq!(SinkDtype::of("float16"), SinkDtype::F32);
     }
 }

@@ -31,7 +31,7 @@ pub fn read_counts(
     params: &RunParams,
     stage: &str,
 ) -> Result<CountsRead> {
-    let source: &dyn Source = &input.source;
+    let source: &dyn Source = &*input.source;
     let shares = Pipeline::new(
         &[Op::NormalizeTotal { target_sum: 1.0 }],
         source.n_rows(),

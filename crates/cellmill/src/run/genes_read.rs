@@ -40,7 +40,7 @@ pub fn read_genes(
     result: Option<&mut ResultFile<'_>>,
     stage: &str,
 ) -> Result<GenesRead> {
-    let source: &dyn Source = &input.source;
+    let source: &dyn Source = &*input.source;
     let k = selected.len() as u32;
     let normalise = [
         Op::NormalizeTotal { target_sum },
@@ -91,7 +91,8 @@ fn with(ops: &[Op], last: Op) -> Vec<Op> {
 const LEVEL: u32 = 1;
 
 fn x_sink(result: &mut ResultFile<'_>, source: &dyn Source, n_cols: u32) -> Result<CsrSink> {
-    let at_most = source.nnz().unwrap_or(u64::MAX);
+    let most = source.n_rows().saturating_mul(source.n_cols().into());
+    let at_most = source.nnz().unwrap_or(most);
     let options = CsrSinkOptions {
         compression: Some(LEVEL),
         ..CsrSinkOptions::new([source.n_rows(), u64::from(n_cols)], at_most)

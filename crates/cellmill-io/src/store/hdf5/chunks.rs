@@ -1,4 +1,4 @@
-//! How a 1-dimensional dataset lies in the file: chunk table, filters, fill value.
+//! How a dataset of numbers lies in the file: chunk table, filters, fill value.
 
 use super::dtype::Dtype;
 use super::handle::{Fault, Handle, Outcome, check, count, locked};
@@ -44,7 +44,7 @@ impl Chunk {
 /// Where the values are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// In chunks of `entries` values each, by position.
+    /// In chunks of `entries` values each, by position in the grid of chunks, row-major.
     Chunked { entries: u64, chunks: Vec<Chunk> },
     /// In one run of bytes from this address; `None` where nothing was ever written.
     Contiguous { address: Option<u64> },
@@ -52,12 +52,15 @@ pub(crate) enum Layout {
     Opaque(String),
 }
 
-/// A 1-dimensional dataset of numbers.
+/// A dataset of numbers.
 #[derive(Debug)]
 pub(crate) struct Storage {
     /// The dataset, for reads through the library.
     pub(crate) place: Place,
     pub(crate) dtype: Dtype,
+    /// Length of each dimension.
+    pub(crate) dims: Vec<u64>,
+    /// The number of values.
     pub(crate) len: u64,
     pub(crate) layout: Layout,
     pub(crate) filters: Vec<Filter>,
@@ -65,12 +68,14 @@ pub(crate) struct Storage {
     pub(crate) fill: [u8; 8],
     /// Bytes in the file.
     pub(crate) stored: u64,
-    /// The number of entries in a chunk, where there are chunks.
-    pub(crate) chunk_entries: Option<u64>,
+    /// The dimensions of a chunk, where there are chunks.
+    pub(crate) chunk: Option<Vec<u64>>,
 }
 
 struct Table {
-    entries: u64,
+    /// Dimensions of a chunk, and the number of chunks along each dimension.
+    chunk: Vec<u64>,
+    counts: Vec<u64>,
     chunks: Vec<Chunk>,
     wrong: Option<String>,
 }
@@ -82,13 +87,24 @@ unsafe extern "C" fn visit(
     size: hsize_t,
     data: *mut c_void,
 ) -> c_int {
-    // SAFETY: `data` is the table below, alive during the iteration; `offset` has one dimension.
-    let (table, offset) = unsafe { (&mut *data.cast::<Table>(), *offset) };
-    let place = usize::try_from(offset / table.entries)
-        .ok()
+    // SAFETY: `data` is the table below, alive during the iteration; `offset` has as many dimensions
+    // as its chunks.
+    let (table, offset) = unsafe {
+        let table = &mut *data.cast::<Table>();
+        let offset = std::slice::from_raw_parts(offset, table.chunk.len());
+        (table, offset)
+    };
+    let mut index = Some(0u64);
+    for ((&at, &step), &n) in offset.iter().zip(&table.chunk).zip(&table.counts) {
+        index = index
+            .filter(|_| at % step == 0 && at / step < n)
+            .and_then(|i| i.checked_mul(n)?.checked_add(at / step));
+    }
+    let place = index
+        .and_then(|i| usize::try_from(i).ok())
         .and_then(|i| table.chunks.get_mut(i));
     match (place, u32::try_from(size)) {
-        (Some(slot), Ok(size)) if offset % table.entries == 0 => {
+        (Some(slot), Ok(size)) => {
             *slot = Chunk {
                 address,
                 size,
@@ -98,7 +114,7 @@ unsafe extern "C" fn visit(
         }
         _ => {
             table.wrong = Some(format!(
-                "its chunk index holds a chunk of {size} bytes at offset {offset}"
+                "its chunk index holds a chunk of {size} bytes at offset {offset:?}"
             ));
             1
         }
@@ -106,13 +122,30 @@ unsafe extern "C" fn visit(
 }
 
 impl Storage {
-    /// Reads how a dataset lies in its file. `file_number` is that of the file that was opened.
-    pub(crate) fn of(object: Object, file_number: u64, file_bytes: u64) -> Outcome<Self> {
+    /// Reads how a dataset of `rank` dimensions lies in its file. `file_number` is that of the file
+    /// that was opened.
+    pub(crate) fn of(
+        object: Object,
+        file_number: u64,
+        file_bytes: u64,
+        rank: usize,
+    ) -> Outcome<Self> {
         let elsewhere = object.file_number() != file_number;
         let place = object.dataset()?;
-        let len = match place.extent()? {
-            Extent::Simple(dims) if dims.len() == 1 => dims[0],
-            other => return Err(Fault(format!("one dimension was expected, not {other:?}"))),
+        let extent = place.extent()?;
+        let len = extent.len();
+        let (dims, len) = match (extent, len) {
+            (Extent::Simple(dims), Some(len)) if dims.len() == rank => (dims, len),
+            (other, _) => {
+                return Err(Fault(format!(
+                    "{} was expected, not {other:?}",
+                    if rank == 1 {
+                        "one dimension"
+                    } else {
+                        "two dimensions"
+                    }
+                )));
+            }
         };
         let dtype = place.dtype()?;
         if dtype.number_size().is_none() {
@@ -132,17 +165,17 @@ impl Storage {
                     // An undefined fill value: what was never written reads as zero.
                     fill = [0; 8];
                 }
-                let (layout, chunk_entries) =
-                    layout(&place, &list, len, stored, file_bytes, elsewhere)?;
+                let (layout, chunk) = layout(&place, &list, &dims, stored, file_bytes, elsewhere)?;
                 Ok(Self {
                     place,
                     dtype,
+                    dims,
                     len,
                     layout,
                     filters,
                     fill,
                     stored,
-                    chunk_entries,
+                    chunk,
                 })
             }
         })
@@ -154,11 +187,11 @@ impl Storage {
 unsafe fn layout(
     place: &Place,
     list: &Handle,
-    len: u64,
+    lengths: &[u64],
     stored: u64,
     file_bytes: u64,
     elsewhere: bool,
-) -> Outcome<(Layout, Option<u64>)> {
+) -> Outcome<(Layout, Option<Vec<u64>>)> {
     // SAFETY: the caller's promise; out-parameters are local.
     unsafe {
         let kind = h5p::H5Pget_layout(list.id());
@@ -174,7 +207,7 @@ unsafe fn layout(
                 let mut status = H5D_space_status_t::H5D_SPACE_STATUS_ERROR;
                 check(h5d::H5Dget_space_status(place.id(), &mut status))?;
                 let written = status != H5D_space_status_t::H5D_SPACE_STATUS_NOT_ALLOCATED;
-                let there = written && address != u64::MAX && len > 0;
+                let there = written && address != u64::MAX && !lengths.contains(&0);
                 Ok((
                     Layout::Contiguous {
                         address: there.then_some(address),
@@ -183,29 +216,42 @@ unsafe fn layout(
                 ))
             }
             H5D_layout_t::H5D_CHUNKED => {
-                let mut dims = [0u64; 32];
-                let rank = h5p::H5Pget_chunk(list.id(), 32, dims.as_mut_ptr());
-                if rank != 1 || dims[0] == 0 {
-                    return Err(Fault("its chunks do not have one dimension".into()));
+                let mut chunk = vec![0u64; 32];
+                let rank = count(h5p::H5Pget_chunk(list.id(), 32, chunk.as_mut_ptr()).into())?;
+                chunk.truncate(rank as usize);
+                if chunk.len() != lengths.len() || chunk.contains(&0) {
+                    return Err(Fault(format!(
+                        "its chunks {chunk:?} do not have the dimensions {lengths:?}"
+                    )));
                 }
-                let entries = dims[0];
                 let mut options: c_uint = 0;
                 check(h5p::H5Pget_chunk_opts(list.id(), &mut options))?;
-                if options & h5d::H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS != 0
-                    && !len.is_multiple_of(entries)
-                {
+                let partial = lengths
+                    .iter()
+                    .zip(&chunk)
+                    .any(|(n, c)| !n.is_multiple_of(*c));
+                if options & h5d::H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS != 0 && partial {
                     let reason = "its last chunk is stored without filters".to_owned();
-                    return Ok((Layout::Opaque(reason), Some(entries)));
+                    return Ok((Layout::Opaque(reason), Some(chunk)));
                 }
-                let n = len.div_ceil(entries);
+                let product = |all: &[u64]| all.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
+                let counts: Vec<u64> = lengths
+                    .iter()
+                    .zip(&chunk)
+                    .map(|(n, c)| n.div_ceil(*c))
+                    .collect();
+                let (Some(n), Some(entries)) = (product(&counts), product(&chunk)) else {
+                    return Err(Fault(format!("its dimensions {lengths:?} are too large")));
+                };
                 // A table much larger than the file can hold means that the dimensions are wrong.
                 if n > (1 << 20) && n > file_bytes {
                     return Err(Fault(format!(
-                        "its length {len} needs {n} chunks, more than the file has bytes ({file_bytes})"
+                        "its dimensions {lengths:?} need {n} chunks, more than the file has bytes ({file_bytes})"
                     )));
                 }
                 let mut table = Table {
-                    entries,
+                    chunk,
+                    counts,
                     chunks: vec![Chunk::MISSING; n as usize],
                     wrong: None,
                 };
@@ -225,7 +271,7 @@ unsafe fn layout(
                         entries,
                         chunks: table.chunks,
                     },
-                    Some(entries),
+                    Some(table.chunk),
                 ))
             }
             H5D_layout_t::H5D_COMPACT => Ok((Layout::Opaque("its layout is compact".into()), None)),
@@ -311,13 +357,18 @@ pub(crate) fn filters_of(place: &Place) -> Outcome<(Vec<Filter>, Option<Vec<u64>
     })
 }
 
-/// Reads values `first ..` of a 1-dimensional dataset as bytes in this machine's layout of the
-/// same type, through the library.
-pub(crate) fn read_bytes(storage: &Storage, first: u64, out: &mut [u8]) -> Outcome<()> {
+/// Reads the values of a box (its first corner and its lengths) as bytes in this machine's layout of
+/// the same type, through the library.
+pub(crate) fn read_bytes(
+    storage: &Storage,
+    first: &[u64],
+    lengths: &[u64],
+    out: &mut [u8],
+) -> Outcome<()> {
     macro_rules! through {
         ($t:ty) => {{
             let mut values = vec![<$t>::default(); out.len() / size_of::<$t>()];
-            super::values::numbers_in(&storage.place, first, &mut values)?;
+            super::values::numbers_in(&storage.place, first, lengths, &mut values)?;
             let lanes = out.as_chunks_mut::<{ size_of::<$t>() }>().0;
             for (lane, value) in lanes.iter_mut().zip(&values) {
                 *lane = value.to_ne_bytes();

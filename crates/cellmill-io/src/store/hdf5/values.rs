@@ -170,22 +170,43 @@ pub(crate) fn numbers<T: Number>(place: &Place) -> Outcome<Vec<T>> {
     Ok(out)
 }
 
-/// Values `range` of a 1-dimensional dataset.
-pub(crate) fn numbers_in<T: Number>(place: &Place, first: u64, out: &mut [T]) -> Outcome<()> {
+/// The values of a box of a dataset: its first corner and its lengths, whose product is the length
+/// of `out`.
+pub(crate) fn numbers_in<T: Number>(
+    place: &Place,
+    first: &[u64],
+    lengths: &[u64],
+    out: &mut [T],
+) -> Outcome<()> {
+    let n = lengths.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
+    if n != Some(out.len() as u64) || first.len() != lengths.len() {
+        return Err(Fault(format!(
+            "{lengths:?} values were asked for at {first:?}"
+        )));
+    }
     if out.is_empty() {
         return Ok(());
     }
     locked(|| {
         let space = place.space()?;
-        let (start, n) = ([first], [out.len() as u64]);
-        // SAFETY: the selection has as many values as `out`, and both spaces are ours.
+        // SAFETY: the dataspace is open.
+        let rank = count(unsafe { h5s::H5Sget_simple_extent_ndims(space.id()) }.into())?;
+        if rank != first.len() as u64 {
+            return Err(Fault(format!(
+                "it has {rank} dimensions, not {}",
+                first.len()
+            )));
+        }
+        let n = [out.len() as u64];
+        // SAFETY: the selection has the rank of the dataspace and as many values as `out`, and both
+        // spaces are ours.
         unsafe {
             check(h5s::H5Sselect_hyperslab(
                 space.id(),
                 H5S_seloper_t::H5S_SELECT_SET,
-                start.as_ptr(),
+                first.as_ptr(),
                 std::ptr::null(),
-                n.as_ptr(),
+                lengths.as_ptr(),
                 std::ptr::null(),
             ))?;
             let memory = Handle::take(h5s::H5Screate_simple(1, n.as_ptr(), std::ptr::null()))?;
