@@ -14,14 +14,10 @@ RUNS = [
     "human_pbmc/pbmc14k_sub3500_raw_csr.h5ad",
 ]
 REFUSED = {
-    "formats_pbmc3k/pbmc3k_csc_gzip_shuffle.h5ad": [("csc", "column")],
-    "formats_pbmc3k/pbmc3k_dense_1000cells_gzip.h5ad": ["dense"],
     "fixtures/scvi_tools/pbmc_10k_protein_v3.h5ad": ["X"],
     "fixtures/anndata_archives/archives/v0.11.4/adata.h5ad": ["X"],
     "reference_outputs/scanpy_pbmc3k/pbmc3k_scanpy_processed.h5ad": ["counts"],
     "formats_pbmc3k/pbmc3k_200_f64_layers_raw_gzip.h5ad": ["raw/X", "layers/counts", "--matrix"],
-    "formats_pbmc3k/pbmc3k_10x_v2_filtered_gene_bc_matrices_h5.h5": [("AnnData", "no matrix")],
-    "formats_pbmc3k/pbmc3k_10x_v3_filtered_feature_bc_matrix.h5": [("AnnData", "no matrix")],
     "fixtures/bpcells_mini/mini_mat_int_64_neg.anndata-v0.12.6.h5ad": ["X"],
 }
 ANY = [
