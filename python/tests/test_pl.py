@@ -1,6 +1,7 @@
 """Plots against scanpy's own on the same data."""
 
 import inspect
+import pickle
 import subprocess
 import sys
 
@@ -38,6 +39,7 @@ def blood():
     adata.obs["nullable"] = pd.array(adata.obs["n_genes"].astype(int), dtype="Int64")
     adata.obs.iloc[:30, adata.obs.columns.get_loc("nullable")] = pd.NA
     adata.obs["partly"] = adata.obs["bulk_labels"].cat.remove_categories(["Dendritic"])
+    adata.obs["ids"] = adata.obs_names.astype(str)
     adata.layers["half"] = adata.X / 2
     adata.var["symbol"] = "s" + adata.var_names
     return adata
@@ -201,6 +203,43 @@ def test_axes_that_are_not_linear(blood):
     assert ax is not mine
 
 
+def test_few_cells_and_places_that_are_no_numbers(blood):
+    for n in (0, 1):
+        for color in (None, "phase", "n_counts", "CD79A"):
+            pixels(cm.pl.umap(blood[:n].copy(), color=color, return_fig=True))
+    adata = blood.copy()
+    adata.obsm["X_umap"][:5] = [
+        [np.nan, 0],
+        [0, np.inf],
+        [np.nan, np.nan],
+        [-np.inf, 0],
+        [0, np.nan],
+    ]
+    adata.obs["nowhere"] = np.nan
+    mine = cm.pl.umap(adata, color=["phase", "nowhere"], legend_loc="on data", return_fig=True)
+    pixels(mine)
+    kept = adata.obsm["X_umap"][5:]
+    low, high = mine.axes[0].get_xlim()
+    assert low < kept[:, 0].min()
+    assert kept[:, 0].max() < high < np.inf
+
+
+def test_a_figure_follows_what_is_changed(blood):
+    figure = cm.pl.umap(blood, color="n_counts", return_fig=True)
+    for one in (figure, pickle.loads(pickle.dumps(figure))):
+        before = pixels(one)
+        one.axes[1]._colorbar.mappable.set_clim(0, 200)
+        after = pixels(one)
+        middle = (slice(100, 300), slice(100, 300))
+        assert (after[middle] != before[middle]).any()
+    ax = plt.figure().add_axes((0, 0, 1, 1))
+    cm.pl.umap(blood, color="n_counts", colorbar_loc=None, title="", ax=ax, show=False)
+    ax.axis("off")
+    before = pixels(ax.figure)
+    ax.invert_yaxis()
+    assert (pixels(ax.figure) == before[::-1]).mean() > 0.99
+
+
 @pytest.mark.parametrize("size", [None, 60])
 @pytest.mark.parametrize("color", ["phase", "n_counts", None])
 def test_the_same_picture_for_any_number_of_threads(blood, color, size):
@@ -305,6 +344,8 @@ def test_legends_are_not_cut(blood):
         ({"size": np.ones(700)}, NotImplementedError, "size"),
         ({"size": 0}, ValueError, "size"),
         ({"alpha": 2}, ValueError, "alpha"),
+        ({"ncols": 0}, ValueError, "ncols"),
+        ({"color": "ids"}, TypeError, "ids"),
         ({"linewidths": 2}, TypeError, "linewidths"),
         ({"groups": "1", "mask_obs": "is_B"}, ValueError, "mask_obs"),
         ({"mask_obs": "phase"}, ValueError, "boolean"),

@@ -226,6 +226,8 @@ def _check(adata: AnnData, asked: SimpleNamespace) -> None:
         raise ValueError("use_raw is True, and this AnnData has no raw; leave it out")
     if asked.color_map is not None and asked.cmap is not None:
         raise ValueError("color_map and cmap were both given; use one of them")
+    if asked.ncols < 1:
+        raise ValueError(f"ncols is {asked.ncols}, and must be at least 1")
     asked.use_raw = asked.use_raw or (
         asked.use_raw is None and asked.layer is None and adata.raw is not None
     )

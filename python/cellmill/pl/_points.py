@@ -121,7 +121,10 @@ class Points(Artist):
             in_order_of_rows=self._in_order_of_rows,
         )
         # matplotlib draws a figure twice to learn what is on it.
-        key = (window.tolist(), vars(asked), transform.is_affine)
+        norm = None if self._mappable is None else self._mappable.norm
+        ends = [getattr(norm, name, None) for name in ("vmin", "vmax", "vcenter")]
+        cmap = None if self._mappable is None else self._mappable.get_cmap()
+        key = (window.tolist(), transform.is_affine, vars(asked), norm, ends, cmap)
         if transform.is_affine and self._last is not None and self._last[0] == key:
             return self._last[1]
         colours, shades = self._colours, None
