@@ -62,6 +62,16 @@ impl Grid {
         Ok(Self::with_rows(rows))
     }
 
+    /// As [`Grid::from_blocks`], with all blocks in one span: what a span is where it lies alone.
+    ///
+    /// # Errors
+    /// As [`Grid::from_blocks`].
+    pub fn one_span(rows: Vec<u64>) -> Result<Self> {
+        Self::check_rows(&rows)?;
+        let span_blocks = (rows.len() - 1).max(1);
+        Ok(Self { rows, span_blocks })
+    }
+
     /// This grid with other numbers of rows in the same blocks and spans (after a selection of
     /// cells).
     ///

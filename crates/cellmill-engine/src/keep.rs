@@ -2,6 +2,7 @@
 
 mod part;
 mod store;
+mod wire;
 
 pub use part::KeptPart;
 

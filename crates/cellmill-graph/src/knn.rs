@@ -17,11 +17,13 @@ mod pull;
 #[cfg(test)]
 pub(crate) mod sample;
 mod search;
+mod stages;
 mod tree;
 
 pub use cell::{CellLists, CellTask};
 pub use plan::Plan;
 pub use search::Search;
+pub use stages::{SearchData, exact_rows, finish_search};
 
 use crate::kernel::{self, Isa};
 use crate::{KnnGraph, Points};
@@ -109,17 +111,27 @@ pub fn knn(ctx: &Context, points: Points, params: &KnnParams) -> Result<KnnGraph
 /// # Errors
 /// As [`knn`].
 pub fn knn_on(ctx: &Context, points: Points, params: &KnnParams, isa: Isa) -> Result<KnnGraph> {
-    let k = neighbours_to_find(ctx, points.n(), params.n_neighbors)?;
-    let exact = match params.method {
-        Method::Auto => points.n() < exact_below(params.metric),
-        Method::Exact => true,
-        Method::Approximate => false,
-    };
+    let (k, exact) = decide(ctx, points.n(), params)?;
     if exact {
         exact::search(ctx, points, k, params.metric)
     } else {
         search::search(ctx, points, k, params.metric, params.seed, isa)
     }
+}
+
+/// What [`knn`] does with `n` points: the number of neighbours to find, the point itself not
+/// counted, and whether all pairs are looked at.
+///
+/// # Errors
+/// [`Error::Parameter`] when fewer than one neighbour is left to find.
+pub fn decide(ctx: &Context, n: usize, params: &KnnParams) -> Result<(usize, bool)> {
+    let k = neighbours_to_find(ctx, n, params.n_neighbors)?;
+    let exact = match params.method {
+        Method::Auto => n < exact_below(params.metric),
+        Method::Exact => true,
+        Method::Approximate => false,
+    };
+    Ok((k, exact))
 }
 
 /// Fewer points than this are searched exactly, as scanpy does.

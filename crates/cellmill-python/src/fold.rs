@@ -2,13 +2,17 @@
 
 use crate::enter::{Machine, detached, enter};
 use crate::failure::Failure;
-use crate::operand::operand;
+use crate::matrix::Matrix;
+use crate::operand::{View, operand};
 use crate::pp::{Asked, columns, matrix};
+use crate::task::Task;
 use cellmill::pp::highly_variable_genes::{MomentsPlan, highly_variable_genes};
+use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::{self, project};
+use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::{CellTotals, GeneMoments, Gram};
 use cellmill_engine::run;
-use cellmill_engine::{Cancel, Context, Op};
+use cellmill_engine::{Cancel, Context, Op, Reduce};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
@@ -40,35 +44,73 @@ macro_rules! reduction {
     };
 }
 
-/// What happens to the entries of a chunk before the fold.
-fn ops_of(name: &str, base: Option<f64>) -> Vec<Op> {
+/// What happens to the entries before the fold, after the matrix's own `ops`.
+fn ops_of(name: &str, ops: &[Op], base: Option<f64>) -> Vec<Op> {
     match name {
-        // A matrix that someone else made: the logarithm has to be undone.
-        "moments" => MomentsPlan::new(&[], base).ops,
+        // The logarithm is not taken; of a matrix that someone else made it has to be undone.
+        "moments" => MomentsPlan::new(ops, base).ops,
         // Gram and scores both read what the kept columns would hold.
-        "gram" => vec![Op::RoundF32],
-        _ => Vec::new(),
+        "gram" => ops.iter().cloned().chain([Op::RoundF32]).collect(),
+        _ => ops.to_vec(),
     }
 }
 
-/// Folds one chunk on the calling thread: the state as bytes. For `moments`, `base` is that of the
-/// logarithm that is undone.
+/// Folds one chunk, or span `span` of a matrix of a file, on the calling thread: the state as bytes.
+/// For `moments`, `base` is that of the logarithm that is undone.
 #[pyfunction]
-#[pyo3(signature = (name, x, base=None))]
+#[pyo3(signature = (name, x, base=None, span=0, task=None))]
 pub fn fold_chunk<'py>(
     py: Python<'py>,
     name: &str,
     x: &Bound<'py, PyAny>,
     base: Option<f64>,
+    span: usize,
+    task: Option<PyRef<'py, Task>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
     let view = x.one_block()?;
-    let ops = ops_of(name, base);
-    let n_cols = view.source.n_cols();
+    let ops = ops_of(name, &view.ops, base);
+    let n_cols = width(&view, &ops)?;
+    let cancel = task.map_or_else(Cancel::default, |task| task.flag());
     let bytes = reduction!(name, n_cols, reduce => detached(py, move || {
-        Ok(run::run_span(&*view.source, &ops, &reduce, 0, &Cancel::default())?)
+        Ok(run::run_span(&*view.source, &ops, &reduce, span, &cancel)?)
     })?);
     Ok(PyBytes::new(py, &bytes))
+}
+
+/// Of a fold over a matrix: the number of its states, the columns of a state, and the bytes that
+/// the fold of one of them takes. For `kept`, `columns` says how many are kept.
+#[pyfunction]
+#[pyo3(signature = (name, x, base=None, columns=None))]
+pub fn fold_size(
+    name: &str,
+    x: &Bound<'_, PyAny>,
+    base: Option<f64>,
+    columns: Option<u32>,
+) -> PyResult<(usize, u32, u64)> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let source = &*view.source;
+    let ops = ops_of(name, &view.ops, base);
+    let n_cols = columns.map_or_else(|| width(&view, &ops), Ok)?;
+    let n_spans = source.grid().n_spans();
+    if name == "kept" {
+        let ctx = Context::quiet(1).map_err(Failure::from)?;
+        let sink = KeptColumns::with_memory(&ctx, source.grid(), n_cols, Precision::F32, 0);
+        let gram = Gram::new(n_cols);
+        let keep = run::smallest_stage(source, &ops, &(), &sink).map_err(Failure::from)?;
+        let fold = 3 * gram.state_bytes(0) + gram.fold_bytes();
+        return Ok((n_spans, n_cols, keep.max(fold)));
+    }
+    let bytes = reduction!(name, n_cols, reduce => {
+        run::smallest_stage(source, &ops, &reduce, &()).map_err(Failure::from)?
+    });
+    Ok((n_spans, n_cols, bytes))
+}
+
+fn width(view: &View<'_>, ops: &[Op]) -> PyResult<u32> {
+    let pipeline = Pipeline::new(ops, view.source.n_rows(), view.source.n_cols());
+    Ok(pipeline.map_err(Failure::from)?.n_cols())
 }
 
 /// Merges two neighbouring states; `left` holds the earlier rows.
@@ -100,17 +142,20 @@ pub fn read_totals<'py>(py: Python<'py>, state: &[u8]) -> PyResult<Bound<'py, Py
     Ok(PyArray1::from_vec(py, found.total))
 }
 
-/// Highly variable genes, from the state of all cells.
+/// Highly variable genes, from the state of all cells; `x` is the matrix where it is one of a file.
 #[pyfunction]
+#[pyo3(signature = (n_cols, state, asked, x=None))]
 pub fn read_moments<'py>(
     py: Python<'py>,
     n_cols: u32,
     state: &[u8],
     asked: Asked,
+    x: Option<PyRef<'py, Matrix>>,
 ) -> PyResult<Bound<'py, PyDict>> {
+    let ops = x.map_or_else(Vec::new, |x| x.ops().to_vec());
     let found = detached(py, || {
         let moments = run::finish(&GeneMoments::new(n_cols), state)?;
-        let moments = MomentsPlan::new(&[], asked.base()).finish(moments);
+        let moments = MomentsPlan::new(&ops, asked.base()).finish(moments);
         let params = asked.params();
         Ok(highly_variable_genes(
             &moments.mean,
@@ -154,19 +199,27 @@ pub fn project_chunk<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let x = operand(x)?;
     let view = x.one_block()?;
-    let (k, n_comps) = (loadings.shape()[0], loadings.shape()[1]);
-    let components = linalg::Pca {
-        n: view.source.n_rows(),
-        k,
-        n_comps,
-        mean: mean.as_slice()?.to_vec(),
-        loadings: loadings.as_slice()?.to_vec(),
-        variance: Vec::new(),
-        variance_ratio: Vec::new(),
-    };
+    let components = components(&mean, &loadings)?;
+    let n_comps = components.n_comps;
     let scores = detached(py, move || {
         let ctx = Context::quiet(1)?;
         Ok(project(&ctx, &*view.source, &components)?.data)
     })?;
     matrix(py, scores, n_comps)
+}
+
+/// What a projection needs of the components.
+pub fn components(
+    mean: &PyReadonlyArray1<'_, f64>,
+    loadings: &PyReadonlyArray2<'_, f64>,
+) -> PyResult<linalg::Pca> {
+    Ok(linalg::Pca {
+        n: 0,
+        k: loadings.shape()[0],
+        n_comps: loadings.shape()[1],
+        mean: mean.as_slice()?.to_vec(),
+        loadings: loadings.as_slice()?.to_vec(),
+        variance: Vec::new(),
+        variance_ratio: Vec::new(),
+    })
 }

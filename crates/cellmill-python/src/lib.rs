@@ -9,11 +9,14 @@ mod command;
 mod enter;
 mod failure;
 mod fold;
+mod kept;
+mod knn;
 mod matrix;
 mod operand;
 mod pl;
 mod pp;
 mod simulate;
+mod task;
 mod tl;
 
 use pyo3::prelude::*;
@@ -27,7 +30,14 @@ mod _native {
     use crate::failure::Error;
     #[pymodule_export]
     use crate::fold::{
-        fold_chunk, merge_states, merge_tree, project_chunk, read_moments, read_totals, solve_gram,
+        fold_chunk, fold_size, merge_states, merge_tree, project_chunk, read_moments, read_totals,
+        solve_gram,
+    };
+    #[pymodule_export]
+    use crate::kept::{fold_kept, keep_chunk, project_kept};
+    #[pymodule_export]
+    use crate::knn::{
+        KnnLists, KnnSearch, kernels, knn_decide, knn_exact, knn_of_keys, knn_of_rows,
     };
     #[pymodule_export]
     use crate::matrix::{Matrix, matrices};
@@ -40,6 +50,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::simulate::simulate;
+    #[pymodule_export]
+    use crate::task::Task;
     #[pymodule_export]
     use crate::tl::{find_ab, leiden, umap};
 }

@@ -9,7 +9,7 @@ use cellmill::pp::highly_variable_genes::{HighlyVariable, HvgParams, Selection};
 use cellmill_engine::op::{Pipeline, Scratch};
 use cellmill_engine::{Block, Op, Values};
 use cellmill_graph::fuzzy::fuzzy_simplicial_set;
-use cellmill_graph::{KnnGraph, Points, WeightedGraph};
+use cellmill_graph::{KnnGraph, Points, WeightedGraph, knn};
 use cellmill_io::ArrayData;
 use numpy::{
     PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
@@ -230,26 +230,42 @@ pub fn neighbors<'py>(
     metric: &str,
     seed: u64,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let metric = match metric {
-        "euclidean" => Metric::Euclidean,
-        "cosine" => Metric::Cosine,
-        other => return Err(PyValueError::new_err(format!("there is no metric {other}"))),
-    };
     let params = RunParams {
         n_neighbors,
-        metric,
+        metric: match self::metric(metric)? {
+            knn::Metric::Euclidean => Metric::Euclidean,
+            knn::Metric::Cosine => Metric::Cosine,
+        },
         seed,
         ..RunParams::default()
     };
     params.validate().map_err(Failure::from)?;
     let (n, d) = (points.shape()[0], points.shape()[1]);
     let values = points.as_slice()?;
-    let (distances, weights, k) = enter(py, machine, |ctx| {
+    let (knn, weights) = enter(py, machine, |ctx| {
         let points = Points::new(values, n, d)?;
-        let (knn, graph) = pp::neighbors::neighbors(ctx, points, &params)?;
-        let k = knn.k + 1;
-        Ok((pp::neighbors::distances(knn), graph, k))
+        Ok(pp::neighbors::neighbors(ctx, points, &params)?)
     })?;
+    neighbour_parts(py, knn, weights)
+}
+
+/// A metric by its name.
+pub fn metric(name: &str) -> PyResult<knn::Metric> {
+    match name {
+        "euclidean" => Ok(knn::Metric::Euclidean),
+        "cosine" => Ok(knn::Metric::Cosine),
+        other => Err(PyValueError::new_err(format!("there is no metric {other}"))),
+    }
+}
+
+/// A neighbour graph as [`neighbors`] returns it.
+pub fn neighbour_parts(
+    py: Python<'_>,
+    knn: KnnGraph,
+    weights: WeightedGraph,
+) -> PyResult<Bound<'_, PyAny>> {
+    let k = knn.k + 1;
+    let distances = pp::neighbors::distances(knn);
     let indptr = PyArray1::from_iter(py, distances.indptr.iter().map(|&p| p as i64));
     let indices = PyArray1::from_iter(py, distances.indices.iter().map(|&j| j as i32));
     let values = match distances.data {

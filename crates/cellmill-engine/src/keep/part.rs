@@ -2,9 +2,10 @@
 
 use super::Precision;
 use crate::{Block, Values};
+use serde::{Deserialize, Serialize};
 
 /// Column numbers, as narrow as the number of columns allows.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Indices {
     U16(Vec<u16>),
     U32(Vec<u32>),
@@ -18,7 +19,7 @@ impl Indices {
 }
 
 /// Kept values.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Numbers {
     F32(Vec<f32>),
     F64(Vec<f64>),
@@ -35,7 +36,7 @@ impl Numbers {
 }
 
 /// The kept columns of one span.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct KeptPart {
     pub(super) span: usize,
     /// Rows and entries of each block.

@@ -86,6 +86,15 @@ impl Context {
         )
     }
 
+    /// The same, stopped by a flag that someone else holds.
+    #[must_use]
+    pub fn watching(self, cancel: &Cancel) -> Self {
+        Self {
+            cancel: cancel.clone(),
+            ..self
+        }
+    }
+
     /// The thread pool; `ctx.pool().install(|| …)` runs rayon code on it.
     pub fn pool(&self) -> &rayon::ThreadPool {
         &self.pool

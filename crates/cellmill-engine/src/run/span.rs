@@ -75,6 +75,32 @@ pub fn run_span<R: Reduce>(
     span: usize,
     cancel: &Cancel,
 ) -> Result<Vec<u8>> {
+    let (state, ()) = alone(source, ops, (reduce, &()), span, cancel)?;
+    reduce.to_bytes(&state)
+}
+
+/// Pushes span `span` into `sink` on the calling thread and returns its part, which the sink has
+/// not accepted: how a worker of a cluster keeps the columns of a span.
+///
+/// # Errors
+/// As [`run_span`].
+pub fn keep_span<S: Sink>(
+    source: &dyn Source,
+    ops: &[Op],
+    sink: &S,
+    span: usize,
+    cancel: &Cancel,
+) -> Result<S::Part> {
+    Ok(alone(source, ops, (&(), sink), span, cancel)?.1)
+}
+
+fn alone<R: Reduce, S: Sink>(
+    source: &dyn Source,
+    ops: &[Op],
+    into: (&R, &S),
+    span: usize,
+    cancel: &Cancel,
+) -> Result<(R::State, S::Part)> {
     if span >= source.grid().n_spans() {
         return Err(Error::Parameter(format!(
             "span {span} was asked of {} spans",
@@ -83,10 +109,7 @@ pub fn run_span<R: Reduce>(
     }
     let ops = Pipeline::new(ops, source.n_rows(), source.n_cols())?;
     let mut work = Work::new(source.n_cols());
-    let (state, ()) = fold_span(source, &ops, (reduce, &()), span, &mut work, |_| {
-        cancel.check()
-    })?;
-    reduce.to_bytes(&state)
+    fold_span(source, &ops, into, span, &mut work, |_| cancel.check())
 }
 
 /// Merges two neighbouring states in wire form; `left` holds the earlier rows.

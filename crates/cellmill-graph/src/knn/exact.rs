@@ -4,6 +4,7 @@ use super::Metric;
 use crate::{KnnGraph, Points};
 use cellmill_engine::{Context, Event, Result};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -27,11 +28,7 @@ pub(super) fn search(ctx: &Context, points: Points, k: usize, metric: Metric) ->
         .budget()
         .reserve(n as u64 * d as u64 * 8, "the points in f64")?;
 
-    let coordinates: Vec<f64> = match metric {
-        Metric::Euclidean => points.data().iter().map(|&x| f64::from(x)).collect(),
-        Metric::Cosine => unit_rows(points),
-    };
-    let row = |i: usize| &coordinates[i * d..(i + 1) * d];
+    let coordinates = coordinates(points, metric);
     let mut indices = vec![0u32; n * k];
     let mut distances = vec![0f64; n * k];
     let done = AtomicU64::new(0);
@@ -41,24 +38,16 @@ pub(super) fn search(ctx: &Context, points: Points, k: usize, metric: Metric) ->
             .zip(distances.par_chunks_mut(QUERIES * k))
             .enumerate()
             .try_for_each(|(task, (indices, distances))| {
-                let mut nearest = Nearest::new(k);
-                let rows = indices.chunks_mut(k).zip(distances.chunks_mut(k));
-                for (offset, (indices, distances)) in rows.enumerate() {
-                    ctx.cancel().check()?;
-                    let i = task * QUERIES + offset;
-                    nearest.clear();
-                    for j in (0..n).filter(|&j| j != i) {
-                        nearest.offer(dissimilarity(metric, row(i), row(j)), j as u32);
-                    }
-                    nearest.sort();
-                    for (slot, &(value, j)) in nearest.found.iter().enumerate() {
-                        indices[slot] = j;
-                        distances[slot] = match metric {
-                            Metric::Euclidean => value.sqrt(),
-                            Metric::Cosine => value,
-                        };
-                    }
-                }
+                let first = task * QUERIES;
+                answer(
+                    ctx,
+                    &coordinates,
+                    (n, d, k),
+                    metric,
+                    first,
+                    indices,
+                    distances,
+                )?;
                 let before = done.fetch_add(QUERIES as u64, Ordering::Relaxed);
                 if before / 4096 != (before + QUERIES as u64) / 4096 {
                     ctx.emit(Event::Progress {
@@ -67,7 +56,7 @@ pub(super) fn search(ctx: &Context, points: Points, k: usize, metric: Metric) ->
                         bytes_read: 0,
                     });
                 }
-                Ok(())
+                Ok::<_, cellmill_engine::Error>(())
             })
     })?;
     ctx.emit(Event::StageFinished {
@@ -82,6 +71,68 @@ pub(super) fn search(ctx: &Context, points: Points, k: usize, metric: Metric) ->
         distances,
         exact: true,
     })
+}
+
+/// The `k` nearest of the points `rows`, on the calling thread: what [`search`] finds for them.
+pub(super) fn rows(
+    ctx: &Context,
+    points: Points,
+    k: usize,
+    metric: Metric,
+    rows: Range<usize>,
+) -> Result<(Vec<u32>, Vec<f64>)> {
+    let (n, d) = (points.n(), points.d());
+    let coordinates = coordinates(points, metric);
+    let mut indices = vec![0u32; rows.len() * k];
+    let mut distances = vec![0f64; rows.len() * k];
+    answer(
+        ctx,
+        &coordinates,
+        (n, d, k),
+        metric,
+        rows.start,
+        &mut indices,
+        &mut distances,
+    )?;
+    Ok((indices, distances))
+}
+
+fn coordinates(points: Points, metric: Metric) -> Vec<f64> {
+    match metric {
+        Metric::Euclidean => points.data().iter().map(|&x| f64::from(x)).collect(),
+        Metric::Cosine => unit_rows(points),
+    }
+}
+
+/// Answers consecutive queries from `first` on.
+fn answer(
+    ctx: &Context,
+    coordinates: &[f64],
+    (n, d, k): (usize, usize, usize),
+    metric: Metric,
+    first: usize,
+    indices: &mut [u32],
+    distances: &mut [f64],
+) -> Result<()> {
+    let row = |i: usize| &coordinates[i * d..(i + 1) * d];
+    let mut nearest = Nearest::new(k);
+    let rows = indices.chunks_mut(k).zip(distances.chunks_mut(k));
+    for (i, (indices, distances)) in (first..).zip(rows) {
+        ctx.cancel().check()?;
+        nearest.clear();
+        for j in (0..n).filter(|&j| j != i) {
+            nearest.offer(dissimilarity(metric, row(i), row(j)), j as u32);
+        }
+        nearest.sort();
+        for (slot, &(value, j)) in nearest.found.iter().enumerate() {
+            indices[slot] = j;
+            distances[slot] = match metric {
+                Metric::Euclidean => value.sqrt(),
+                Metric::Cosine => value,
+            };
+        }
+    }
+    Ok(())
 }
 
 /// Rows divided by their lengths; a row of zeros stays.

@@ -3,6 +3,7 @@
 use super::cell::CellLists;
 use crate::kernel::{Isa, empty, merge_rows};
 use cellmill_engine::{Context, Error, Reservation, Result};
+use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Points that share a lock.
@@ -81,14 +82,16 @@ impl Lists {
     }
 
     /// The lists, read only.
-    pub(super) fn finish(self) -> Found {
+    pub(super) fn finish(self) -> Found<'static> {
         let groups = self.groups.into_iter();
         Found {
             length: self.length,
-            groups: groups
+            piece: GROUP,
+            pieces: groups
                 .map(|group| group.into_inner().unwrap_or_else(PoisonError::into_inner))
+                .map(Cow::Owned)
                 .collect(),
-            _memory: self._memory,
+            _memory: Some(self._memory),
         }
     }
 
@@ -106,13 +109,25 @@ impl Lists {
 }
 
 /// The merged list of every point.
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     length: usize,
-    groups: Vec<Vec<u64>>,
-    _memory: Reservation,
+    /// Points of a piece.
+    piece: usize,
+    pieces: Vec<Cow<'a, [u64]>>,
+    _memory: Option<Reservation>,
 }
 
-impl Found {
+impl<'a> Found<'a> {
+    /// Lists that follow each other, a list for every point.
+    pub(super) fn of_all(lists: &'a [u64], length: usize) -> Self {
+        Self {
+            length,
+            piece: (lists.len() / length).max(1),
+            pieces: vec![Cow::Borrowed(lists)],
+            _memory: None,
+        }
+    }
+
     /// Slots of a list.
     pub(super) fn length(&self) -> usize {
         self.length
@@ -120,6 +135,6 @@ impl Found {
 
     /// The list of the point at a place, in no order; empty slots are infinitely far.
     pub(super) fn list(&self, id: usize) -> &[u64] {
-        &self.groups[id / GROUP][(id % GROUP) * self.length..][..self.length]
+        &self.pieces[id / self.piece][(id % self.piece) * self.length..][..self.length]
     }
 }

@@ -5,11 +5,13 @@ use crate::Points;
 use crate::kernel::{Isa, Lanes, sequential_norms};
 use cellmill_engine::{Context, Reservation, Result};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Points that one task takes.
 const ROWS: usize = 4096;
 
 /// Rows of whole Lanes. Distances between them are the caller's times [`Prepared::scale`].
+#[derive(Serialize, Deserialize)]
 pub(super) struct Prepared {
     pub n: usize,
     /// Coordinates in use; one more than the caller's where cosine meets points of zeros.
@@ -21,7 +23,9 @@ pub(super) struct Prepared {
     pub norms: Vec<f32>,
     /// A power of two, so that scaling rounds nothing.
     pub scale: f64,
-    _memory: Reservation,
+    /// None where it came from another machine, whose worker counts the memory by itself.
+    #[serde(skip)]
+    _memory: Option<Reservation>,
 }
 
 impl Prepared {
@@ -73,8 +77,15 @@ impl Prepared {
             data,
             norms,
             scale,
-            _memory: memory,
+            _memory: Some(memory),
         })
+    }
+
+    /// Whether lengths fit each other, which another machine's need not.
+    pub(super) fn is_whole(&self) -> bool {
+        self.stride == self.d.div_ceil(16).max(1)
+            && self.n.checked_mul(self.stride) == Some(self.data.len())
+            && self.norms.len() == self.n
     }
 
     /// The same points, the one at `order[i]` now at `i`.
@@ -98,7 +109,7 @@ impl Prepared {
         Ok(Self {
             data,
             norms,
-            _memory: memory,
+            _memory: Some(memory),
             ..self
         })
     }

@@ -5,6 +5,7 @@ use super::prepare::Prepared;
 use crate::kernel::{Isa, key, squared_distances};
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Points that one task takes.
 const ROWS: usize = 512;
@@ -12,17 +13,18 @@ const ROWS: usize = 512;
 const SEEN: usize = 1024;
 
 /// The `k` nearest of each point among the points of its list and of the lists of the nearer half
-/// of these, by exact differences in f32: `k` keys a point, in order. `progress` is told of
-/// every few hundred points.
+/// of these, by exact differences in f32: `k` keys a point, in order, for the points at
+/// `places`. `progress` is told of every few hundred points.
 pub(super) fn pull(
     ctx: &Context,
     isa: Isa,
     points: &Prepared,
-    found: &Found,
+    found: &Found<'_>,
     k: usize,
+    places: Range<usize>,
     progress: impl Fn(u64) + Sync,
 ) -> Result<Vec<u64>> {
-    let mut nearest = vec![0u64; points.n * k];
+    let mut nearest = vec![0u64; places.len() * k];
     nearest
         .par_chunks_mut(ROWS * k)
         .enumerate()
@@ -31,7 +33,7 @@ pub(super) fn pull(
             |asker, (task, rows)| {
                 ctx.cancel().check()?;
                 for (offset, row) in rows.chunks_exact_mut(k).enumerate() {
-                    asker.ask(task * ROWS + offset, row);
+                    asker.ask(places.start + task * ROWS + offset, row);
                 }
                 progress((rows.len() / k) as u64);
                 Ok::<_, cellmill_engine::Error>(())
@@ -44,7 +46,7 @@ pub(super) fn pull(
 struct Asker<'a> {
     isa: Isa,
     points: &'a Prepared,
-    found: &'a Found,
+    found: &'a Found<'a>,
     own: Vec<u64>,
     seen: Vec<u32>,
     candidates: Vec<u32>,
@@ -53,7 +55,7 @@ struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    fn new(isa: Isa, points: &'a Prepared, found: &'a Found) -> Self {
+    fn new(isa: Isa, points: &'a Prepared, found: &'a Found<'a>) -> Self {
         Self {
             isa,
             points,

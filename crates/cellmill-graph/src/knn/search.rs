@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Work of a search for one point: 2 to plan it, 1 in each of 12 cells, 2 to pull.
 const WORK: u64 = 16;
 /// Bytes of planning for one point: its twelve nearest leaders, and the cells it is in, twice.
-const PLAN_BYTES: u64 = 12 * 8 + 12 * 8 + 2 * 12 * 4 + 4;
+pub(super) const PLAN_BYTES: u64 = 12 * 8 + 12 * 8 + 2 * 12 * 4 + 4;
 
 /// An approximate search between its stages.
 ///
@@ -48,18 +48,8 @@ impl<'a> Search<'a> {
         isa: Isa,
     ) -> Result<Self> {
         let n = points.n();
-        if k == 0 || k >= n || n as u64 > u64::from(u32::MAX) - 4096 {
-            return Err(Error::Parameter(format!(
-                "{k} neighbours of each of {n} points cannot be searched; at least 1 and fewer \
-                 than there are points are needed, and at most 2^32 - 4097 points"
-            )));
-        }
         ctx.pool().install(|| {
-            let prepared = Prepared::new(ctx, isa, points, metric)?;
-            let plan_memory = ctx
-                .budget()
-                .reserve(n as u64 * PLAN_BYTES, "the cells of the neighbour search")?;
-            let (plan, prepared) = plan::plan(ctx, isa, prepared, seed)?;
+            let (plan, prepared, plan_memory) = begin(ctx, points, k, metric, seed, isa)?;
             let lists = Lists::new(ctx, n, list_length(k))?;
             Ok(Self {
                 points,
@@ -115,7 +105,8 @@ impl<'a> Search<'a> {
             let _nearest = ctx
                 .budget()
                 .reserve(n * k as u64 * 8, "the neighbours' neighbours")?;
-            let nearest = pull::pull(ctx, isa, &prepared, &lists.finish(), k, progress)?;
+            let all = 0..prepared.n;
+            let nearest = pull::pull(ctx, isa, &prepared, &lists.finish(), k, all, progress)?;
             let scale = prepared.scale;
             drop(prepared);
             let _graph = ctx
@@ -124,6 +115,31 @@ impl<'a> Search<'a> {
             finish::finish(ctx, points, metric, &order, &nearest, k, scale)
         })
     }
+}
+
+/// Orders the points and says who meets whom: the plan, the points in its order, and the plan's
+/// memory. To be run on the context's pool.
+pub(super) fn begin(
+    ctx: &Context,
+    points: Points,
+    k: usize,
+    metric: Metric,
+    seed: u64,
+    isa: Isa,
+) -> Result<(Plan, Prepared, Reservation)> {
+    let n = points.n();
+    if k == 0 || k >= n || n as u64 > u64::from(u32::MAX) - 4096 {
+        return Err(Error::Parameter(format!(
+            "{k} neighbours of each of {n} points cannot be searched; at least 1 and fewer \
+             than there are points are needed, and at most 2^32 - 4097 points"
+        )));
+    }
+    let prepared = Prepared::new(ctx, isa, points, metric)?;
+    let memory = ctx
+        .budget()
+        .reserve(n as u64 * PLAN_BYTES, "the cells of the neighbour search")?;
+    let (plan, prepared) = plan::plan(ctx, isa, prepared, seed)?;
+    Ok((plan, prepared, memory))
 }
 
 /// Finds nearly all of the `k` nearest of every point.

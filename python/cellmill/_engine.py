@@ -1,0 +1,83 @@
+"""Where a call runs: on the threads of this process, or on the workers of a Dask cluster."""
+
+import sys
+from typing import Any
+
+import dask.base
+
+
+def client_for(engine: Any = None) -> Any | None:
+    """The ``distributed.Client`` that a call runs on, or None for the threads of this process.
+
+    Parameters
+    ----------
+    engine
+        ``"threads"``; ``"dask"``: the active client, which must be there; a client; ``None``: as
+        ``cellmill.settings.engine`` says, by default the active client where there is one.
+
+    Raises
+    ------
+    ValueError
+        With ``"dask"`` where no client is active, and for anything else than the above.
+    """
+    from ._settings import settings
+
+    engine = settings.engine if engine is None else check_engine(engine)
+    if engine is None:
+        return _active()
+    if isinstance(engine, str):
+        if engine == "threads":
+            return None
+        client = _active()
+        if client is None:
+            raise ValueError(
+                "engine is 'dask', and no distributed.Client is active here; make one, such as "
+                "distributed.Client(address), or use engine='threads'"
+            )
+        return client
+    return engine
+
+
+def check_engine(engine: Any) -> Any:
+    """The engine itself, if it is one."""
+    if engine is None or (isinstance(engine, str) and engine in ("threads", "dask")):
+        return engine
+    distributed = sys.modules.get("distributed")
+    if distributed is not None and isinstance(engine, distributed.Client):
+        if engine.asynchronous:
+            raise ValueError("engine is an asynchronous client, and must be one that waits")
+        return engine
+    raise ValueError(
+        f"engine is {engine!r}, and must be None, 'threads', 'dask' or a distributed.Client"
+    )
+
+
+def refuse_engine(engine: Any) -> None:
+    """Refuses an engine that was asked of a call on a matrix in memory."""
+    if engine is not None:
+        raise ValueError(
+            "engine has no meaning for a matrix in the memory of this process, which is always "
+            "folded on its threads; leave engine out, or read the file with cellmill.read_h5ad"
+        )
+
+
+def _active() -> Any | None:
+    """The client that Dask itself would compute on: what ``dask.config`` says comes first."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None or _on_a_worker(distributed):
+        return None
+    try:
+        distributed.Client.current(allow_global=True)
+    except ValueError:
+        return None
+    owner = getattr(dask.base.get_scheduler(), "__self__", None)
+    return owner if isinstance(owner, distributed.Client) else None
+
+
+def _on_a_worker(distributed: Any) -> bool:
+    """Whether this is a task already, whose thread must not wait for other tasks."""
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True

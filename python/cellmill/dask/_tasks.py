@@ -1,0 +1,71 @@
+"""What workers run: one span, one chunk, one merge, one range, each on the calling thread."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from .. import _native
+from .._matrix import csr_parts
+from ._watch import name_of, running, worker
+
+
+@lru_cache(maxsize=4)
+def _opened(plan: str) -> _native.Matrix:
+    """The matrix of a plan; its file's tables stay for the next tasks of this worker."""
+    return _native.Matrix.from_json(plan)
+
+
+def opened(plan: str) -> _native.Matrix:
+    """The matrix of a plan, or an error that names the worker that cannot open it."""
+    try:
+        return _opened(plan)
+    except (OSError, ValueError, KeyError) as error:
+        here = worker()
+        if here is None:
+            raise
+        raise type(error)(f"{name_of(here)} cannot use the file: {error}") from None
+
+
+def on_span(function: Callable, version: str, plan: str, span: int, *arguments: Any) -> Any:
+    """A function of a task, a matrix and a number, of one span of a file."""
+    with running(version) as task:
+        return function(task, opened(plan), span, *arguments)
+
+
+def on_chunk(function: Callable, version: str, chunk: Any, *arguments: Any) -> Any:
+    """The same, of a chunk that someone else made."""
+    with running(version) as task:
+        return function(task, csr_parts(chunk), 0, *arguments)
+
+
+def on_values(function: Callable, version: str, *arguments: Any) -> Any:
+    """A function of a task and of what other tasks made."""
+    with running(version) as task:
+        return function(task, *arguments)
+
+
+def fold(task: _native.Task, x: Any, span: int, name: str, base: float | None) -> bytes:
+    """The state of a span or a chunk."""
+    return _native.fold_chunk(name, x, base, span, task)
+
+
+def merge(task: _native.Task, name: str, n_cols: int, left: bytes, right: bytes) -> bytes:
+    """The state of two neighbours."""
+    return _native.merge_states(name, n_cols, left, right)
+
+
+def keep(task: _native.Task, x: Any, span: int, columns: list[int] | None) -> bytes:
+    """The columns of a span or a chunk that the next tasks read."""
+    return _native.keep_chunk(task, x, columns, span)
+
+
+def gram(task: _native.Task, kept: bytes) -> bytes:
+    """The Gram state of kept columns."""
+    return _native.fold_kept(task, kept)
+
+
+def project(task: _native.Task, kept: bytes, components: tuple) -> np.ndarray:
+    """The scores of kept columns."""
+    return _native.project_kept(task, kept, *components)
