@@ -52,15 +52,6 @@ def check_engine(engine: Any) -> Any:
     )
 
 
-def refuse_engine(engine: Any) -> None:
-    """Refuses an engine that was asked of a call on a matrix in memory."""
-    if engine is not None:
-        raise ValueError(
-            "engine has no meaning for a matrix in the memory of this process, which is always "
-            "folded on its threads; leave engine out, or read the file with cellmill.read_h5ad"
-        )
-
-
 def _active() -> Any | None:
     """The client that Dask itself would compute on: what ``dask.config`` says comes first."""
     distributed = sys.modules.get("distributed")

@@ -1,17 +1,27 @@
-"""Folds over a Dask array that someone else made: each chunk is folded in a task of its own.
+"""Folds as Dask tasks: over the chunks that someone else made, and over the spans of a file.
 
-States travel as bytes and are merged in the tree that the number of chunks fixes, so the result
-does not depend on the order in which chunks are ready.
+Chunks are folded wherever Dask computes; spans, where a ``distributed.Client`` is given. States
+travel as bytes and are merged in the tree that their number fixes, so the result does not depend on
+the order in which they are ready, and spans give the bits of the native calls.
 """
 
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 
 from . import _native
-from ._matrix import csr_parts
+from ._lazy import plan_of
+from ._matrix import is_foreign
+from ._settings import settings
+from .dask import _tasks
+from .dask._check import check_workers
+from .dask._job import Job
+
+
+def folds_elsewhere(x: Any, client: Any | None) -> bool:
+    """Whether the folds over `x` are Dask tasks: chunks are always, files are with a client."""
+    return is_foreign(x) or (client is not None and plan_of(x) is not None)
 
 
 def by_cells(x: da.Array) -> da.Array:
@@ -26,57 +36,93 @@ def by_cells(x: da.Array) -> da.Array:
     return x
 
 
-@dask.delayed
-def _fold(name: str, chunk: Any, columns: np.ndarray | None, base: float | None) -> bytes:
-    return _native.fold_chunk(name, csr_parts(_columns(chunk, columns)), base)
+def _job(what: str, client: Any | None) -> Job:
+    return Job(what, client, "threads" if settings.engine == "threads" else None)
 
 
-@dask.delayed
-def _merge(name: str, n_cols: int, left: bytes, right: bytes) -> bytes:
-    return _native.merge_states(name, n_cols, left, right)
+def _leaves(job: Job, x: da.Array, step: str, function: Any, *arguments: Any) -> list:
+    """The task of each span or chunk."""
+    plan = plan_of(x)
+    if plan is None:
+        chunks = by_cells(x).to_delayed().ravel()
+        return [job.on_chunk(step, i, function, c, *arguments) for i, c in enumerate(chunks)]
+    text = job.value("plan", plan.to_json())
+    n_spans = _native.fold_size("totals", plan)[0]
+    return [job.on_span(step, i, function, text, *arguments) for i in range(n_spans)]
 
 
-@dask.delayed
-def _project(chunk: Any, columns: np.ndarray | None, mean: Any, loadings: Any) -> np.ndarray:
-    parts = csr_parts(_columns(chunk, columns))
-    parts = (parts[0], parts[1], parts[2].astype(np.float32, copy=False), parts[3])
-    return _native.project_chunk(parts, mean, loadings)
-
-
-def _columns(chunk: Any, columns: np.ndarray | None) -> Any:
-    return chunk if columns is None else chunk[:, columns]
-
-
-def _chunks(x: da.Array) -> list:
-    return list(by_cells(x).to_delayed().ravel())
+def _check(client: Any | None, what: str, x: da.Array, *size: Any) -> int:
+    """Looks at the workers; returns the columns of a state."""
+    plan = plan_of(x)
+    if plan is None:
+        # Chunks come in any size, so that only the states can be asked about beforehand.
+        nothing = np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+        _, n_cols, needed = _native.fold_size(size[0], (*nothing, x.shape[1]), *size[1:])
+    else:
+        _, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
+    if client is not None:
+        check_workers(client, what, needed, None if plan is None else plan.to_json())
+    return n_cols
 
 
 def fold(
-    name: str, x: da.Array, columns: np.ndarray | None = None, base: float | None = None
+    what: str, name: str, x: da.Array, base: float | None = None, client: Any | None = None
 ) -> tuple[bytes, int]:
-    """The state of all cells and the number of columns: one pass over the chunks."""
-    n_cols = x.shape[1] if columns is None else len(columns)
-    nodes = [_fold(name, chunk, columns, base) for chunk in _chunks(x)]
-    for left, right, _ in _native.merge_tree(len(nodes)):
-        nodes.append(_merge(name, n_cols, nodes[left], nodes[right]))
-    return nodes[-1].compute(), n_cols
+    """The state of all cells and its number of columns: one pass. `what` names the tasks."""
+    n_cols = _check(client, what, x, name, base)
+    with _job(what, client) as job:
+        step = "span" if plan_of(x) is not None else "chunk"
+        states = _leaves(job, x, step, _tasks.fold, name, base)
+        (state,) = job.run([job.merged(states, _tasks.merge, name, n_cols)])
+    return state, n_cols
 
 
-def totals(x: da.Array) -> np.ndarray:
+def totals(x: da.Array, client: Any | None = None) -> np.ndarray:
     """The total of each cell."""
-    return _native.read_totals(fold("totals", x)[0])
+    return _native.read_totals(fold("totals", "totals", x, client=client)[0])
 
 
-def highly_variable_genes(x: da.Array, asked: Any) -> dict:
+def highly_variable_genes(x: da.Array, asked: Any, client: Any | None = None) -> dict:
     """As the native call of that name."""
-    state, n_cols = fold("moments", x, base=asked.base)
-    return _native.read_moments(n_cols, state, asked)
+    state, n_cols = fold("hvg", "moments", x, asked.base, client)
+    return _native.read_moments(n_cols, state, asked, plan_of(x))
 
 
-def pca(machine: Any, x: da.Array, columns: list[int] | None, n_comps: int) -> tuple:
-    """As the native call of that name; two passes over the chunks."""
-    picked = None if columns is None else np.asarray(columns)
-    state, n_cols = fold("gram", x, picked)
+def pca(
+    machine: Any, x: da.Array, columns: list[int] | None, n_comps: int, client: Any | None = None
+) -> tuple:
+    """As the native call of that name.
+
+    On a cluster each span or chunk is read once, and what is kept of it stays with the workers for
+    the scores. In one process kept columns would fill its memory, so chunks are computed twice.
+    """
+    if client is None:
+        return _pca_in_two_passes(machine, x, columns, n_comps)
+    kept_columns = x.shape[1] if columns is None else len(columns)
+    n_cols = _check(client, "pca", x, "kept", None, kept_columns)
+    with _job("pca", client) as job:
+        nodes = _leaves(job, x, "keep", _tasks.keep, columns)
+        grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
+        *kept, last = job.submit([*nodes, job.merged(grams, _tasks.merge, "gram", n_cols)])
+        (state,) = job.gather([last])
+        mean, loadings, variance, ratio, _ = _native.solve_gram(machine, n_cols, state, n_comps)
+        components = job.value("components", (mean, loadings))
+        scores = job.run(
+            [job.add("project", i, _tasks.project, k, components) for i, k in enumerate(kept)]
+        )
+    return np.concatenate(scores), loadings, variance, ratio
+
+
+def _pca_in_two_passes(machine: Any, x: da.Array, columns: Any, n_comps: int) -> tuple:
+    picked = x if columns is None else by_cells(x)[:, np.asarray(columns)]
+    state, n_cols = fold("pca", "gram", picked)
     mean, loadings, variance, ratio, _ = _native.solve_gram(machine, n_cols, state, n_comps)
-    scores = [_project(chunk, picked, mean, loadings) for chunk in _chunks(x)]
-    return np.concatenate(dask.compute(*scores)), loadings, variance, ratio
+    with _job("pca", None) as job:
+        nodes = _leaves(job, picked, "project", _project_chunk, mean, loadings)
+        scores = job.run(nodes)
+    return np.concatenate(scores), loadings, variance, ratio
+
+
+def _project_chunk(task: Any, chunk: Any, _: int, mean: Any, loadings: Any) -> np.ndarray:
+    narrow = (chunk[0], chunk[1], chunk[2].astype(np.float32, copy=False), chunk[3])
+    return _native.project_chunk(narrow, mean, loadings)

@@ -24,6 +24,15 @@ def operand(x: Any) -> Any:
     return plan if plan is not None else csr_parts(x)
 
 
+def refuse_in_memory(x: Any, engine: Any) -> None:
+    """Refuses an engine that was asked of a call on a matrix in memory."""
+    if not (engine is None or engine == "threads" or isinstance(x, da.Array)):
+        raise ValueError(
+            "engine has no meaning for a matrix in the memory of this process, which is always "
+            "folded on its threads; leave engine out, or read the file with cellmill.read_h5ad"
+        )
+
+
 def csr_parts(x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """indptr (i64), indices (i32), values (f32 or f64), number of columns."""
     if isinstance(x, np.ndarray) and x.ndim != 2:

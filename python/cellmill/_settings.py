@@ -6,8 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from . import _native
+from ._engine import check_engine
 from ._progress import Watch, in_notebook
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -38,6 +40,17 @@ class Settings:
         self._verbosity = 1
         self._progress = "auto"
         self._figdir = Path("figures")
+        self._engine: Any = None
+
+    @property
+    def engine(self) -> Any:
+        """Where folds and searches run: ``None`` (on the active ``distributed.Client`` where there
+        is one), ``"threads"``, ``"dask"`` (a client must be active), or a client."""
+        return self._engine
+
+    @engine.setter
+    def engine(self, value: Any) -> None:
+        self._engine = check_engine(value)
 
     @property
     def memory(self) -> int:

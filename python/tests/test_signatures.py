@@ -17,7 +17,9 @@ PAIRS = [
     (cm.tl.umap, sc.tl.umap),
 ]
 # Our own keywords, which come last and are keyword-only.
-OWN: dict[str, set[str]] = {}
+OWN: dict[str, set[str]] = {
+    name: {"engine"} for name in ("normalize_total", "highly_variable_genes", "pca", "neighbors")
+}
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda f: f.__name__)

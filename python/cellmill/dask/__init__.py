@@ -3,5 +3,6 @@
 The calls of :mod:`cellmill.pp` come here by themselves where a ``distributed.Client`` is active.
 `_tasks` is what workers run, `_watch` how a task hears that nobody wants it any more, `_job` names,
 submits and cancels the tasks of one call, `_check` looks at the workers before the first of them,
-`_folds` and `_neighbors` say which tasks a call is made of.
+`_neighbors` says which tasks the search is made of; the folds' are in
+``cellmill._foreign``.
 """

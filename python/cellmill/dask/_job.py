@@ -68,7 +68,9 @@ class Job:
         nodes = list(states)
         for left, right, node in _native.merge_tree(len(nodes)):
             nodes.append(
-                self.add("merge", node - len(states), function, *arguments, nodes[left], nodes[right])
+                self.add(
+                    "merge", node - len(states), function, *arguments, nodes[left], nodes[right]
+                )
             )
         return nodes[-1]
 

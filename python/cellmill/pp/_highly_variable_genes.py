@@ -2,13 +2,15 @@
 
 import warnings
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from .. import _foreign, _native
-from .._matrix import is_foreign, operand
+from .._engine import client_for
+from .._matrix import operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared
 
@@ -32,6 +34,7 @@ def highly_variable_genes(
     batch_key: str | None = None,
     filter_unexpressed_genes: bool | None = None,
     check_values: bool = True,
+    engine: Any = None,
 ) -> pd.DataFrame | None:
     """Find the genes whose dispersion is high for their mean: one read of a lazy matrix.
 
@@ -57,6 +60,10 @@ def highly_variable_genes(
         Whether to write to `adata`, or to return a data frame.
     batch_key, filter_unexpressed_genes
         Not there yet.
+    engine
+        Where the fold runs: ``"threads"`` (of this process), ``"dask"`` (the workers of the active
+        ``distributed.Client``) or a client; ``None``: as ``cellmill.settings.engine`` says. The
+        bits are the same.
 
     Returns
     -------
@@ -113,9 +120,11 @@ def highly_variable_genes(
         base=None if base is None else float(base),
         **{key: float(value) for key, value in cutoffs.items()},
     )
-    if is_foreign(x):
-        found = _foreign.highly_variable_genes(x, asked)
+    client = client_for(engine)
+    if _foreign.folds_elsewhere(x, client):
+        found = _foreign.highly_variable_genes(x, asked, client)
     else:
+        refuse_in_memory(x, engine)
         found = _native.highly_variable_genes(settings._machine(), operand(x), asked)
     for text in found.pop("warnings"):
         warnings.warn(text, UserWarning, stacklevel=2)

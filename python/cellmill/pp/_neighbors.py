@@ -11,8 +11,10 @@ from anndata import AnnData
 from scipy import sparse
 
 from .. import _native
+from .._engine import client_for
 from .._settings import settings
 from .._slots import prepared, seed_of
+from ..dask import _neighbors as _cluster
 from ._pca import pca
 
 _N_PCS = 50
@@ -33,6 +35,7 @@ def neighbors(
     random_state: Any = 0,
     key_added: str | None = None,
     copy: bool = False,
+    engine: Any = None,
 ) -> AnnData | None:
     """Find the nearest neighbours of every cell, and their fuzzy set.
 
@@ -63,6 +66,10 @@ def neighbors(
         Names the slots.
     copy
         Whether to return a copy of `adata`.
+    engine
+        Where the search runs: ``"threads"`` (of this process), ``"dask"`` (the workers of the
+        active ``distributed.Client``) or a client; ``None``: as ``cellmill.settings.engine`` says.
+        The bits are the same.
 
     Returns
     -------
@@ -98,12 +105,17 @@ def neighbors(
         )
     seed = seed_of(random_state)
     adata = prepared(adata, copy)
-    x = _representation(adata, use_rep, n_pcs)
+    x = _representation(adata, use_rep, n_pcs, engine)
     n = adata.n_obs
     machine = settings._machine()
     if transformer is None:
         points = np.ascontiguousarray(x, dtype=np.float32)
-        found, weights, n_neighbors = _native.neighbors(machine, points, n_neighbors, metric, seed)
+        client = client_for(engine)
+        if client is None:
+            result = _native.neighbors(machine, points, n_neighbors, metric, seed)
+        else:
+            result = _cluster.neighbors(machine, points, n_neighbors, metric, seed, client)
+        found, weights, n_neighbors = result
         indptr, indices, values = found
         if metric != "euclidean":
             # scikit-learn keeps the points' dtype for all other metrics.
@@ -135,7 +147,7 @@ def neighbors(
     return adata if copy else None
 
 
-def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None) -> Any:
+def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None, engine: Any) -> Any:
     """scanpy's choice of what neighbours are found in."""
     if use_rep is None and n_pcs == 0:
         use_rep = "X"
@@ -154,7 +166,7 @@ def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None) -> A
                 UserWarning,
                 stacklevel=3,
             )
-            pca(adata, n_comps=_N_PCS if n_pcs is None else n_pcs)
+            pca(adata, n_comps=_N_PCS if n_pcs is None else n_pcs, engine=engine)
         use_rep = "X_pca"
     if use_rep not in adata.obsm:
         raise ValueError(f"Did not find {use_rep} in `.obsm.keys()`. You need to compute it first.")

@@ -8,8 +8,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from .. import _foreign, _native
+from .._engine import client_for
 from .._lazy import LazyMatrix, plan_of
-from .._matrix import csr_parts, is_foreign, operand
+from .._matrix import csr_parts, is_foreign, operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared, set_x
 
@@ -25,6 +26,7 @@ def normalize_total(
     obsm: str | None = None,
     inplace: bool = True,
     copy: bool = False,
+    engine: Any = None,
 ) -> AnnData | dict[str, Any] | None:
     """Scale every cell to the same total.
 
@@ -45,6 +47,10 @@ def normalize_total(
         Whether to write to `adata`, or to return ``{"X", "norm_factor"}``.
     copy
         Whether to return a copy of `adata`.
+    engine
+        Where totals are folded: ``"threads"`` (of this process), ``"dask"`` (the workers of the
+        active ``distributed.Client``) or a client; ``None``: as ``cellmill.settings.engine`` says.
+        The bits are the same.
 
     Returns
     -------
@@ -76,15 +82,17 @@ def normalize_total(
     x = get_x(adata, layer, obsm)
     needs_factors = target_sum is None or key_added is not None or not inplace
     factors = None
+    client = client_for(engine)
     if is_foreign(x):
-        totals = _foreign.totals(x) if needs_factors else None
+        totals = _foreign.totals(x, client) if needs_factors else None
         target, factors = _target(totals, target_sum)
         new = _foreign.by_cells(x).map_blocks(_apply, target, dtype=_dtype(x), meta=_meta(x))
     elif (plan := plan_of(x)) is not None:
-        totals = _native.totals(settings._machine(), plan) if needs_factors else None
+        totals = _plan_totals(x, plan, client) if needs_factors else None
         target, factors = _target(totals, target_sum)
         new = LazyMatrix.of(plan.normalize_total(target))
     else:
+        refuse_in_memory(x, engine)
         totals = _native.totals(settings._machine(), operand(x))
         if not totals.all():
             warnings.warn("Some cells have zero counts", UserWarning, stacklevel=2)
@@ -98,6 +106,12 @@ def normalize_total(
         adata.obs[key_added] = factors
     set_x(adata, new, layer, obsm)
     return adata if copy else None
+
+
+def _plan_totals(x: Any, plan: Any, client: Any) -> np.ndarray:
+    if client is not None:
+        return _foreign.totals(x, client)
+    return _native.totals(settings._machine(), plan)
 
 
 def _target(totals: np.ndarray | None, asked: float | None) -> tuple[float, np.ndarray | None]:

@@ -8,7 +8,8 @@ import numpy as np
 from anndata import AnnData
 
 from .. import _foreign, _native
-from .._matrix import is_foreign, operand
+from .._engine import client_for
+from .._matrix import operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared
 
@@ -45,6 +46,7 @@ def pca(
     dtype: Any = "float32",
     key_added: str | None = None,
     copy: bool = False,
+    engine: Any = None,
 ) -> AnnData | Any | None:
     """Find the principal components of the highly variable genes: one read of a lazy matrix.
 
@@ -77,6 +79,10 @@ def pca(
         The name in obsm, varm and uns, in place of ``X_pca``, ``PCs`` and ``pca``.
     copy
         Whether to return a copy of `data`.
+    engine
+        Where the fold runs: ``"threads"`` (of this process), ``"dask"`` (the workers of the active
+        ``distributed.Client``) or a client; ``None``: as ``cellmill.settings.engine`` says. The
+        bits are the same.
 
     Returns
     -------
@@ -100,14 +106,14 @@ def pca(
     if not isinstance(data, AnnData):
         if layer is not None or key_added is not None:
             raise ValueError("layer and key_added need an AnnData, and a matrix was given")
-        return _of_matrix(data, n_comps, mask_var, dtype, return_info)
+        return _of_matrix(data, n_comps, mask_var, dtype, return_info, engine)
     if return_info:
         raise ValueError("return_info needs a matrix; with an AnnData, the results are in uns")
     adata = prepared(data, copy)
     mask_var = _mask_name(adata, mask_var, use_highly_variable)
     mask = _mask(adata, mask_var)
     x = get_x(adata, layer)
-    scores, loadings, variance, ratio = _components(x, mask, n_comps)
+    scores, loadings, variance, ratio = _components(x, mask, n_comps, engine)
     name = ("X_pca", "PCs", "pca") if key_added is None else (key_added,) * 3
     params = {
         "zero_center": True,
@@ -194,18 +200,22 @@ def _mask(adata: AnnData, mask_var: Any) -> np.ndarray | None:
     return mask
 
 
-def _components(x: Any, mask: np.ndarray | None, n_comps: int | None) -> tuple:
+def _components(x: Any, mask: np.ndarray | None, n_comps: int | None, engine: Any) -> tuple:
     columns = None if mask is None else np.flatnonzero(mask).tolist()
     width = x.shape[1] if columns is None else len(columns)
     n_comps = _native.pca_n_comps(n_comps, x.shape[0], width)
     machine = settings._machine()
-    if is_foreign(x):
-        return _foreign.pca(machine, x, columns, n_comps)
+    client = client_for(engine)
+    if _foreign.folds_elsewhere(x, client):
+        return _foreign.pca(machine, x, columns, n_comps, client)
+    refuse_in_memory(x, engine)
     return _native.pca(machine, operand(x), columns, n_comps)
 
 
-def _of_matrix(x: Any, n_comps: int | None, mask: Any, dtype: Any, return_info: bool) -> Any:
+def _of_matrix(
+    x: Any, n_comps: int | None, mask: Any, dtype: Any, return_info: bool, engine: Any
+) -> Any:
     mask = None if mask is _empty or mask is None else np.asarray(mask, dtype=bool)
-    scores, loadings, variance, ratio = _components(x, mask, n_comps)
+    scores, loadings, variance, ratio = _components(x, mask, n_comps, engine)
     scores = scores.astype(dtype, copy=False)
     return (scores, loadings.T, ratio, variance) if return_info else scores
