@@ -49,11 +49,16 @@ def csr_parts(x: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     if x.shape[1] > np.iinfo(np.int32).max:
         raise ValueError(f"a matrix of {x.shape[1]} columns is more than 2^31 - 1")
     return (
-        np.ascontiguousarray(x.indptr, dtype=np.int64),
-        np.ascontiguousarray(x.indices, dtype=np.int32),
-        np.ascontiguousarray(x.data, dtype=_float(x.data)),
+        aligned(x.indptr, np.int64),
+        aligned(x.indices, np.int32),
+        aligned(x.data, _float(x.data)),
         x.shape[1],
     )
+
+
+def aligned(values: np.ndarray, dtype: Any = None) -> np.ndarray:
+    """The array, copied only if it must be: what came in a message may lie crooked in it."""
+    return np.require(values, dtype=dtype, requirements=["C", "A"])
 
 
 def _float(values: np.ndarray) -> Any:

@@ -42,9 +42,9 @@ def slow_down(seconds: float, seed: int | None = None) -> None:
     running = _running()
     wait = np.random.default_rng(seed)
 
-    def late(version):
+    def late(terms):
         time.sleep(seconds if seed is None else seconds * wait.random())
-        return running(version)
+        return running(terms)
 
     _tasks.running = late
 

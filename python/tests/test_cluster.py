@@ -230,7 +230,9 @@ def test_foreign_chunks_fold_where_they_are(client, reference, path):
     cm.pp.pca(reference, n_comps=20)
     assert (reference.var["highly_variable"] == theirs.var["highly_variable"]).all()
     for key in ("means", "dispersions", "dispersions_norm"):
-        np.testing.assert_allclose(reference.var[key], theirs.var[key], rtol=2e-5, err_msg=key)
+        np.testing.assert_allclose(
+            reference.var[key], theirs.var[key], rtol=2e-5, atol=2e-6, err_msg=key
+        )
     np.testing.assert_allclose(
         reference.uns["pca"]["variance"], theirs.uns["pca"]["variance"], rtol=1e-5
     )

@@ -13,6 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(cm.__file__).parent
 
 
+def hidden(name: str) -> bool:
+    """Whether Python itself gives every class such a member."""
+    return name.startswith("__") and name != "__reduce__"
+
+
 def stubbed() -> dict[str, str]:
     """What the stub declares: dotted name -> parameters, as text."""
     found = {}
@@ -22,7 +27,7 @@ def stubbed() -> dict[str, str]:
             if isinstance(node, ast.ClassDef):
                 found[prefix + node.name] = "class"
                 visit(node.body, prefix + node.name + ".")
-            elif isinstance(node, ast.FunctionDef):
+            elif isinstance(node, ast.FunctionDef) and not hidden(node.name):
                 marks = {d.id for d in node.decorator_list if isinstance(d, ast.Name)}
                 own = [a for a in node.args.posonlyargs + node.args.args if a.arg != "self"]
                 first = len(own) - len(node.args.defaults)
@@ -43,7 +48,7 @@ def compiled() -> dict[str, str]:
 
     def visit(names, prefix):
         for name, value in names.items():
-            if name.startswith("__") and name != "__reduce__":
+            if hidden(name):
                 continue
             if inspect.isclass(value):
                 found[prefix + name] = "class"

@@ -9,6 +9,7 @@ from dask.delayed import Delayed
 
 from .. import _native
 from . import _tasks
+from ._watch import Terms
 
 
 class Job:
@@ -17,12 +18,14 @@ class Job:
     Keys are ``cellmill-WHAT-STEP-…``: the dashboard groups them by the words before the token.
     """
 
-    def __init__(self, what: str, client: Any | None, scheduler: str | None = None) -> None:
+    def __init__(
+        self, what: str, client: Any | None, scheduler: str | None = None, shared: bool = False
+    ) -> None:
         import cellmill
 
-        self._version = cellmill.__version__
+        self._terms = Terms(cellmill.__version__, shared)
         self._what = what
-        self._client = client
+        self._client: Any = client
         self._scheduler = scheduler
         self._token = uuid.uuid4().hex
         self._futures: list[Any] = []
@@ -48,19 +51,19 @@ class Job:
     def on_span(self, step: str, i: int, function: Callable, plan: Any, *arguments: Any) -> Delayed:
         """The task of span `i` of a file."""
         return dask.delayed(_tasks.on_span, pure=False)(
-            function, self._version, plan, i, *arguments, dask_key_name=self._key(step, i)
+            function, self._terms, plan, i, *arguments, dask_key_name=self._key(step, i)
         )
 
     def on_chunk(self, step: str, i: int, function: Callable, chunk: Any, *rest: Any) -> Delayed:
         """The task of a chunk that someone else made."""
         return dask.delayed(_tasks.on_chunk, pure=False)(
-            function, self._version, chunk, *rest, dask_key_name=self._key(step, i)
+            function, self._terms, chunk, *rest, dask_key_name=self._key(step, i)
         )
 
     def add(self, step: str, i: int, function: Callable, *arguments: Any) -> Delayed:
         """A task of what other tasks made."""
         return dask.delayed(_tasks.on_values, pure=False)(
-            function, self._version, *arguments, dask_key_name=self._key(step, i)
+            function, self._terms, *arguments, dask_key_name=self._key(step, i)
         )
 
     def merged(self, states: Sequence[Delayed], function: Callable, *arguments: Any) -> Delayed:
@@ -76,13 +79,13 @@ class Job:
 
     def submit(self, nodes: Sequence[Delayed]) -> list[Any]:
         """Futures of the nodes, held until the job ends."""
-        futures = self._client.compute(list(nodes))
+        futures: list[Any] = self._client.compute(list(nodes))
         self._futures += futures
         return futures
 
     def gather(self, futures: Sequence[Any]) -> list[Any]:
         """What futures hold; they are let go of."""
-        found = self._client.gather(list(futures))
+        found: list[Any] = self._client.gather(list(futures))
         for future in futures:
             future.release()
         self._futures = [f for f in self._futures if not any(f is g for g in futures)]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _native
+from .._matrix import aligned
 from .._settings import settings
 from ._check import check_workers, common_kernel
 from ._job import Job
@@ -77,7 +78,7 @@ def _search(
         job.add("pull", i, _pull, kernel, search, lists, *r) for i, r in enumerate(_ranges(n))
     ]
     (order, scale), *keys = job.run([job.add("order", 0, _order, search), *pulled])
-    return np.concatenate(keys), order, scale
+    return np.concatenate(keys), aligned(order), scale
 
 
 def _with_points(client: Any, points: np.ndarray, work: Any) -> Any:
@@ -85,7 +86,7 @@ def _with_points(client: Any, points: np.ndarray, work: Any) -> Any:
     from distributed import CancelledError
 
     for attempt in range(_TRIES):
-        with Job("neighbors", client) as job:
+        with Job("neighbors", client, shared=True) as job:
             if points.nbytes <= _SMALL:
                 return work(job, job.value("points", points))
             # Two more copies, so that a lost worker does not take the points with it.
@@ -101,11 +102,11 @@ def _with_points(client: Any, points: np.ndarray, work: Any) -> Any:
 
 
 def _rows(task: Any, points: Any, k: int, metric: str, start: int, end: int) -> tuple:
-    return _native.knn_exact(task, points, k, metric, start, end)
+    return _native.knn_exact(task, aligned(points), k, metric, start, end)
 
 
 def _plan(task: Any, kernel: str, points: Any, k: int, metric: str, seed: int) -> Any:
-    return _native.KnnSearch.plan(task, kernel, points, k, metric, seed)
+    return _native.KnnSearch.plan(task, kernel, aligned(points), k, metric, seed)
 
 
 def _cells(task: Any, kernel: str, search: Any, part: int, parts: int) -> Any:
@@ -124,5 +125,5 @@ def _pull(task: Any, kernel: str, search: Any, lists: Any, start: int, end: int)
     return search.pull(task, kernel, lists, start, end)
 
 
-def _order(_: Any, search: Any) -> tuple:
+def _order(_: Any, search: _native.KnnSearch) -> tuple:
     return search.order()

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .. import _native
-from .._matrix import csr_parts
-from ._watch import name_of, running, worker
+from .._matrix import aligned, csr_parts
+from ._watch import Terms, name_of, running, worker
 
 
 @lru_cache(maxsize=4)
@@ -28,21 +28,21 @@ def opened(plan: str) -> _native.Matrix:
         raise type(error)(f"{name_of(here)} cannot use the file: {error}") from None
 
 
-def on_span(function: Callable, version: str, plan: str, span: int, *arguments: Any) -> Any:
+def on_span(function: Callable, terms: Terms, plan: str, span: int, *arguments: Any) -> Any:
     """A function of a task, a matrix and a number, of one span of a file."""
-    with running(version) as task:
+    with running(terms) as task:
         return function(task, opened(plan), span, *arguments)
 
 
-def on_chunk(function: Callable, version: str, chunk: Any, *arguments: Any) -> Any:
+def on_chunk(function: Callable, terms: Terms, chunk: Any, *arguments: Any) -> Any:
     """The same, of a chunk that someone else made."""
-    with running(version) as task:
+    with running(terms) as task:
         return function(task, csr_parts(chunk), 0, *arguments)
 
 
-def on_values(function: Callable, version: str, *arguments: Any) -> Any:
+def on_values(function: Callable, terms: Terms, *arguments: Any) -> Any:
     """A function of a task and of what other tasks made."""
-    with running(version) as task:
+    with running(terms) as task:
         return function(task, *arguments)
 
 
@@ -68,4 +68,4 @@ def gram(task: _native.Task, kept: bytes) -> bytes:
 
 def project(task: _native.Task, kept: bytes, components: tuple) -> np.ndarray:
     """The scores of kept columns."""
-    return _native.project_kept(task, kept, *components)
+    return _native.project_kept(task, kept, *map(aligned, components))

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _native
 
@@ -44,15 +44,24 @@ def check_version(version: str, here: Any) -> None:
         )
 
 
-def budget(here: Any, of_all: bool = False) -> int | None:
-    """Bytes that a task on this worker may reserve (`of_all`: all of them together)."""
+class Terms(NamedTuple):
+    """What every task of a call is told."""
+
+    version: str
+    """cellmill's version at the client."""
+    shared: bool
+    """Whether what tasks hold is shared by all threads of a worker, and not each one's own."""
+
+
+def _budget(here: Any, shared: bool) -> int | None:
+    """Bytes that a task on this worker may reserve."""
     limit = here.memory_manager.memory_limit
-    threads = 1 if of_all else here.state.nthreads
+    threads = 1 if shared else here.state.nthreads
     return None if not limit else int(limit * SHARE / threads)
 
 
 @contextmanager
-def running(version: str) -> Iterator[Any]:
+def running(terms: Terms) -> Iterator[Any]:
     """The native surroundings of a task, which end it between two blocks when Dask has dropped it.
 
     A dropped task asks Dask to run it again: Dask does so only if somebody wants it again.
@@ -63,9 +72,9 @@ def running(version: str) -> Iterator[Any]:
         return
     from distributed import Reschedule
 
-    check_version(version, here)
+    check_version(terms.version, here)
     key = here.get_current_task()
-    task = _native.Task(budget(here, of_all=True))
+    task = _native.Task(_budget(here, terms.shared))
     ended, dropped = threading.Event(), threading.Event()
 
     def look() -> None:
