@@ -1,13 +1,22 @@
 """Where a call runs: on the threads of this process, or on the workers of a Dask cluster."""
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask.base
 
 
-def client_for(engine: Any = None) -> Any | None:
-    """The ``distributed.Client`` that a call runs on, or None for the threads of this process.
+class Place(NamedTuple):
+    """Where a call runs."""
+
+    client: Any
+    """The cluster, or None for this process."""
+    scheduler: str | None = None
+    """Dask's scheduler for chunks in this process; None: as Dask is configured."""
+
+
+def place_of(engine: Any = None) -> Place:
+    """Where a call runs.
 
     Parameters
     ----------
@@ -24,18 +33,18 @@ def client_for(engine: Any = None) -> Any | None:
 
     engine = settings.engine if engine is None else check_engine(engine)
     if engine is None:
-        return _active()
+        return Place(_active())
     if isinstance(engine, str):
         if engine == "threads":
-            return None
+            return Place(None, "threads")
         client = _active()
         if client is None:
             raise ValueError(
                 "engine is 'dask', and no distributed.Client is active here; make one, such as "
                 "distributed.Client(address), or use engine='threads'"
             )
-        return client
-    return engine
+        return Place(client)
+    return Place(engine)
 
 
 def check_engine(engine: Any) -> Any:

@@ -11,17 +11,19 @@ import dask.array as da
 import numpy as np
 
 from . import _native
+from ._engine import Place
 from ._lazy import plan_of
-from ._matrix import is_foreign
-from ._settings import settings
+from ._matrix import aligned, is_foreign
 from .dask import _tasks
 from .dask._check import check_workers
 from .dask._job import Job
 
+HERE = Place(None)
 
-def folds_elsewhere(x: Any, client: Any | None) -> bool:
+
+def folds_elsewhere(x: Any, place: Place) -> bool:
     """Whether the folds over `x` are Dask tasks: chunks are always, files are with a client."""
-    return is_foreign(x) or (client is not None and plan_of(x) is not None)
+    return is_foreign(x) or (place.client is not None and plan_of(x) is not None)
 
 
 def by_cells(x: da.Array) -> da.Array:
@@ -36,10 +38,6 @@ def by_cells(x: da.Array) -> da.Array:
     return x
 
 
-def _job(what: str, client: Any | None) -> Job:
-    return Job(what, client, "threads" if settings.engine == "threads" else None)
-
-
 def _leaves(job: Job, x: da.Array, step: str, function: Any, *arguments: Any) -> list:
     """The task of each span or chunk."""
     plan = plan_of(x)
@@ -51,7 +49,7 @@ def _leaves(job: Job, x: da.Array, step: str, function: Any, *arguments: Any) ->
     return [job.on_span(step, i, function, text, *arguments) for i in range(n_spans)]
 
 
-def _check(client: Any | None, what: str, x: da.Array, *size: Any) -> int:
+def _check(place: Place, what: str, x: da.Array, *size: Any) -> int:
     """Looks at the workers; returns the columns of a state."""
     plan = plan_of(x)
     if plan is None:
@@ -60,47 +58,47 @@ def _check(client: Any | None, what: str, x: da.Array, *size: Any) -> int:
         _, n_cols, needed = _native.fold_size(size[0], (*nothing, x.shape[1]), *size[1:])
     else:
         _, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
-    if client is not None:
-        check_workers(client, what, needed, None if plan is None else plan.to_json())
+    if place.client is not None:
+        check_workers(place.client, what, needed, None if plan is None else plan.to_json())
     return n_cols
 
 
 def fold(
-    what: str, name: str, x: da.Array, base: float | None = None, client: Any | None = None
+    what: str, name: str, x: da.Array, base: float | None = None, place: Place = HERE
 ) -> tuple[bytes, int]:
     """The state of all cells and its number of columns: one pass. `what` names the tasks."""
-    n_cols = _check(client, what, x, name, base)
-    with _job(what, client) as job:
+    n_cols = _check(place, what, x, name, base)
+    with Job(what, place) as job:
         step = "span" if plan_of(x) is not None else "chunk"
         states = _leaves(job, x, step, _tasks.fold, name, base)
         (state,) = job.run([job.merged(states, _tasks.merge, name, n_cols)])
     return state, n_cols
 
 
-def totals(x: da.Array, client: Any | None = None) -> np.ndarray:
+def totals(x: da.Array, place: Place = HERE) -> np.ndarray:
     """The total of each cell."""
-    return _native.read_totals(fold("totals", "totals", x, client=client)[0])
+    return _native.read_totals(fold("totals", "totals", x, place=place)[0])
 
 
-def highly_variable_genes(x: da.Array, asked: Any, client: Any | None = None) -> dict:
+def highly_variable_genes(x: da.Array, asked: Any, place: Place = HERE) -> dict:
     """As the native call of that name."""
-    state, n_cols = fold("hvg", "moments", x, asked.base, client)
+    state, n_cols = fold("hvg", "moments", x, asked.base, place)
     return _native.read_moments(n_cols, state, asked, plan_of(x))
 
 
 def pca(
-    machine: Any, x: da.Array, columns: list[int] | None, n_comps: int, client: Any | None = None
+    machine: Any, x: da.Array, columns: list[int] | None, n_comps: int, place: Place = HERE
 ) -> tuple:
     """As the native call of that name.
 
     On a cluster each span or chunk is read once, and what is kept of it stays with the workers for
     the scores. In one process kept columns would fill its memory, so chunks are computed twice.
     """
-    if client is None:
-        return _pca_in_two_passes(machine, x, columns, n_comps)
+    if place.client is None:
+        return _pca_in_two_passes(machine, x, columns, n_comps, place)
     kept_columns = x.shape[1] if columns is None else len(columns)
-    n_cols = _check(client, "pca", x, "kept", None, kept_columns)
-    with _job("pca", client) as job:
+    n_cols = _check(place, "pca", x, "kept", None, kept_columns)
+    with Job("pca", place) as job:
         nodes = _leaves(job, x, "keep", _tasks.keep, columns)
         grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
         *kept, last = job.submit([*nodes, job.merged(grams, _tasks.merge, "gram", n_cols)])
@@ -113,11 +111,13 @@ def pca(
     return np.concatenate(scores), loadings, variance, ratio
 
 
-def _pca_in_two_passes(machine: Any, x: da.Array, columns: Any, n_comps: int) -> tuple:
+def _pca_in_two_passes(
+    machine: Any, x: da.Array, columns: Any, n_comps: int, place: Place
+) -> tuple:
     picked = x if columns is None else by_cells(x)[:, np.asarray(columns)]
-    state, n_cols = fold("pca", "gram", picked)
+    state, n_cols = fold("pca", "gram", picked, place=place)
     mean, loadings, variance, ratio, _ = _native.solve_gram(machine, n_cols, state, n_comps)
-    with _job("pca", None) as job:
+    with Job("pca", place) as job:
         nodes = _leaves(job, picked, "project", _project_chunk, mean, loadings)
         scores = job.run(nodes)
     return np.concatenate(scores), loadings, variance, ratio
@@ -125,4 +125,4 @@ def _pca_in_two_passes(machine: Any, x: da.Array, columns: Any, n_comps: int) ->
 
 def _project_chunk(task: Any, chunk: Any, _: int, mean: Any, loadings: Any) -> np.ndarray:
     narrow = (chunk[0], chunk[1], chunk[2].astype(np.float32, copy=False), chunk[3])
-    return _native.project_chunk(narrow, mean, loadings)
+    return _native.project_chunk(narrow, aligned(mean), aligned(loadings))

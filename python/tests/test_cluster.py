@@ -12,6 +12,7 @@ import dask
 import numpy as np
 import pytest
 import scanpy as sc
+from cellmill._engine import Place
 from cellmill.dask._check import check_workers, common_kernel
 from conftest import chunked
 from distributed import Client, LocalCluster
@@ -315,6 +316,6 @@ def test_the_lowest_common_kernel(client, big, expected):
     from cellmill.dask._neighbors import neighbors
 
     machine = cm.settings._machine()
-    found, _, _ = neighbors(machine, points, 15, "euclidean", 0, client, kernel="portable")
+    found, _, _ = neighbors(machine, points, 15, "euclidean", 0, Place(client), kernel="portable")
     assert np.array_equal(found[1], adata.obsp["distances"].indices)
     assert np.array_equal(found[2], adata.obsp["distances"].data)

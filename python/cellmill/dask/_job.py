@@ -8,25 +8,24 @@ import dask
 from dask.delayed import Delayed
 
 from .. import _native
+from .._engine import Place
 from . import _tasks
 from ._watch import Terms
 
 
 class Job:
-    """The tasks of one call, on a client, or on Dask's scheduler in this process.
+    """The tasks of one call, on a cluster, or on Dask's scheduler in this process.
 
     Keys are ``cellmill-WHAT-STEP-…``: the dashboard groups them by the words before the token.
     """
 
-    def __init__(
-        self, what: str, client: Any | None, scheduler: str | None = None, shared: bool = False
-    ) -> None:
+    def __init__(self, what: str, place: Place, shared: bool = False) -> None:
         import cellmill
 
         self._terms = Terms(cellmill.__version__, shared)
         self._what = what
-        self._client: Any = client
-        self._scheduler = scheduler
+        self._client: Any = place.client
+        self._scheduler = place.scheduler
         self._token = uuid.uuid4().hex
         self._futures: list[Any] = []
 

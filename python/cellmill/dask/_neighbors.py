@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import _native
+from .._engine import Place
 from .._matrix import aligned
 from .._settings import settings
 from ._check import check_workers, common_kernel
@@ -25,7 +26,7 @@ def neighbors(
     n_neighbors: int,
     metric: str,
     seed: int,
-    client: Any,
+    place: Place,
     kernel: str | None = None,
 ) -> tuple:
     """As the native call of that name, with the same bits.
@@ -35,14 +36,14 @@ def neighbors(
     """
     n, d = points.shape
     k, exact, needed = _native.knn_decide(machine, n, d, n_neighbors, metric)
-    workers = check_workers(client, "neighbors", 0 if exact else needed, shared=True)
+    workers = check_workers(place.client, "neighbors", 0 if exact else needed, shared=True)
     if exact:
-        return _exact(machine, points, k, metric, client)
+        return _exact(machine, points, k, metric, place)
     kernel = common_kernel(workers) if kernel is None else kernel
     if settings.verbosity >= 2:
         print(f"neighbors: the kernel {kernel} on {len(workers)} workers", file=sys.stderr)
     keys, order, scale = _with_points(
-        client, points, lambda job, sent: _search(job, sent, n, k, metric, seed, kernel)
+        place, points, lambda job, sent: _search(job, sent, n, k, metric, seed, kernel)
     )
     return _native.knn_of_keys(machine, points, metric, order, keys, scale)
 
@@ -56,12 +57,12 @@ def _ranges(n: int) -> list[tuple[int, int]]:
     return [(n * i // parts, n * (i + 1) // parts) for i in range(parts)]
 
 
-def _exact(machine: Any, points: np.ndarray, k: int, metric: str, client: Any) -> tuple:
+def _exact(machine: Any, points: np.ndarray, k: int, metric: str, place: Place) -> tuple:
     def rows(job: Job, sent: Any) -> list:
         ranges = enumerate(_ranges(len(points)))
         return job.run([job.add("exact", i, _rows, sent, k, metric, *r) for i, r in ranges])
 
-    found = _with_points(client, points, rows)
+    found = _with_points(place, points, rows)
     indices = np.concatenate([part[0] for part in found])
     distances = np.concatenate([part[1] for part in found])
     return _native.knn_of_rows(machine, indices, distances, k)
@@ -81,16 +82,16 @@ def _search(
     return np.concatenate(keys), aligned(order), scale
 
 
-def _with_points(client: Any, points: np.ndarray, work: Any) -> Any:
+def _with_points(place: Place, points: np.ndarray, work: Any) -> Any:
     """What `work` makes of a job and of the points, sent once."""
     from distributed import CancelledError
 
     for attempt in range(_TRIES):
-        with Job("neighbors", client, shared=True) as job:
+        with Job("neighbors", place, shared=True) as job:
             if points.nbytes <= _SMALL:
                 return work(job, job.value("points", points))
             # Two more copies, so that a lost worker does not take the points with it.
-            sent = client.scatter(points, hash=False, broadcast=3)
+            sent = place.client.scatter(points, hash=False, broadcast=3)
             try:
                 return work(job, sent)
             except CancelledError:

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from .. import _foreign, _native
-from .._engine import client_for
+from .._engine import place_of
 from .._matrix import operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared
@@ -120,9 +120,9 @@ def highly_variable_genes(
         base=None if base is None else float(base),
         **{key: float(value) for key, value in cutoffs.items()},
     )
-    client = client_for(engine)
-    if _foreign.folds_elsewhere(x, client):
-        found = _foreign.highly_variable_genes(x, asked, client)
+    place = place_of(engine)
+    if _foreign.folds_elsewhere(x, place):
+        found = _foreign.highly_variable_genes(x, asked, place)
     else:
         refuse_in_memory(x, engine)
         found = _native.highly_variable_genes(settings._machine(), operand(x), asked)

@@ -11,7 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from .. import _native
-from .._engine import client_for
+from .._engine import place_of
 from .._settings import settings
 from .._slots import prepared, seed_of
 from ..dask import _neighbors as _cluster
@@ -110,11 +110,11 @@ def neighbors(
     machine = settings._machine()
     if transformer is None:
         points = np.ascontiguousarray(x, dtype=np.float32)
-        client = client_for(engine)
-        if client is None:
+        place = place_of(engine)
+        if place.client is None:
             result = _native.neighbors(machine, points, n_neighbors, metric, seed)
         else:
-            result = _cluster.neighbors(machine, points, n_neighbors, metric, seed, client)
+            result = _cluster.neighbors(machine, points, n_neighbors, metric, seed, place)
         found, weights, n_neighbors = result
         indptr, indices, values = found
         if metric != "euclidean":

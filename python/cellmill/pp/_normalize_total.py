@@ -8,7 +8,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from .. import _foreign, _native
-from .._engine import client_for
+from .._engine import Place, place_of
 from .._lazy import LazyMatrix, plan_of
 from .._matrix import csr_parts, is_foreign, operand, refuse_in_memory
 from .._settings import settings
@@ -82,13 +82,13 @@ def normalize_total(
     x = get_x(adata, layer, obsm)
     needs_factors = target_sum is None or key_added is not None or not inplace
     factors = None
-    client = client_for(engine)
+    place = place_of(engine)
     if is_foreign(x):
-        totals = _foreign.totals(x, client) if needs_factors else None
+        totals = _foreign.totals(x, place) if needs_factors else None
         target, factors = _target(totals, target_sum)
         new = _foreign.by_cells(x).map_blocks(_apply, target, dtype=_dtype(x), meta=_meta(x))
     elif (plan := plan_of(x)) is not None:
-        totals = _plan_totals(x, plan, client) if needs_factors else None
+        totals = _plan_totals(x, plan, place) if needs_factors else None
         target, factors = _target(totals, target_sum)
         new = LazyMatrix.of(plan.normalize_total(target))
     else:
@@ -108,9 +108,9 @@ def normalize_total(
     return adata if copy else None
 
 
-def _plan_totals(x: Any, plan: Any, client: Any) -> np.ndarray:
-    if client is not None:
-        return _foreign.totals(x, client)
+def _plan_totals(x: Any, plan: Any, place: Place) -> np.ndarray:
+    if place.client is not None:
+        return _foreign.totals(x, place)
     return _native.totals(settings._machine(), plan)
 
 

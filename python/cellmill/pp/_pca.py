@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from .. import _foreign, _native
-from .._engine import client_for
+from .._engine import place_of
 from .._matrix import operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared
@@ -205,9 +205,9 @@ def _components(x: Any, mask: np.ndarray | None, n_comps: int | None, engine: An
     width = x.shape[1] if columns is None else len(columns)
     n_comps = _native.pca_n_comps(n_comps, x.shape[0], width)
     machine = settings._machine()
-    client = client_for(engine)
-    if _foreign.folds_elsewhere(x, client):
-        return _foreign.pca(machine, x, columns, n_comps, client)
+    place = place_of(engine)
+    if _foreign.folds_elsewhere(x, place):
+        return _foreign.pca(machine, x, columns, n_comps, place)
     refuse_in_memory(x, engine)
     return _native.pca(machine, operand(x), columns, n_comps)
 
