@@ -24,6 +24,17 @@ def explain(data: AnnData | Any, layer: str | None = None) -> str:
     str
         Whether calls run natively (Rust reads the file by itself) or on someone else's chunks, and
         why; the source; the ops that wait; how many blocks and reads.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> atlas = cm.datasets.simulate(
+    ...     500, 300, entries_per_cell=60, seed=1, path="atlas.h5ad", overwrite=True
+    ... )
+    >>> cm.pp.log1p(atlas)
+    >>> text = cm.explain(atlas)  # doctest: +ELLIPSIS
+    X: native, 500 x 300, float32
+      reads   ...
     """
     if isinstance(data, AnnData):
         x, name = (data.X, "X") if layer is None else (data.layers[layer], f"layers/{layer}")

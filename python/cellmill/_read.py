@@ -59,6 +59,18 @@ def read_h5ad(
     Notes
     -----
     Stands where :func:`scanpy.read_h5ad` stood.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> atlas = cm.datasets.simulate(
+    ...     500, 300, entries_per_cell=60, seed=1, path="atlas.h5ad", overwrite=True
+    ... )
+    >>> adata = cm.read_h5ad("atlas.h5ad", columns=["cell_type"])
+    >>> list(adata.obs)
+    ['cell_type']
+    >>> adata.X[:20].compute().shape
+    (20, 300)
     """
     path = Path(path)
     found = {address: (encoding, native) for address, encoding, native in _native.matrices(path)}

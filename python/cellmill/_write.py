@@ -41,6 +41,17 @@ def write_h5ad(
     Notes
     -----
     Entries of uns that are None are left out: older versions of anndata cannot read them.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> atlas = cm.datasets.simulate(
+    ...     500, 300, entries_per_cell=60, seed=1, path="atlas.h5ad", overwrite=True
+    ... )
+    >>> cm.pp.normalize_total(atlas, target_sum=1e4)
+    >>> cm.write_h5ad(atlas, "normalised.h5ad")
+    >>> cm.read_h5ad("normalised.h5ad").shape
+    (500, 300)
     """
     path = Path(path)
     for name, x in _matrices(adata):
@@ -108,6 +119,20 @@ def attach(
     ------
     ValueError
         Where names are not unique, or a cell of `adata` is not in the file.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> atlas = cm.datasets.simulate(
+    ...     500, 300, entries_per_cell=60, seed=1, path="atlas.h5ad", overwrite=True
+    ... )
+    >>> cm.pp.pca(atlas, n_comps=5)
+    >>> cm.write_h5ad(atlas, "annotations.h5ad", write_x=False)
+    >>> adata = cm.read_h5ad("atlas.h5ad")
+    >>> "obsm/X_pca" in cm.attach(adata, "annotations.h5ad")
+    True
+    >>> adata.obsm["X_pca"].shape
+    (500, 5)
     """
     with h5py.File(path, "r") as file:
         parts = {

@@ -24,6 +24,13 @@ def pbmc68k_reduced() -> AnnData:
     -----
     Matches :func:`scanpy.datasets.pbmc68k_reduced`, whose file it reads. The cells are the PBMC 68k
     of 10x Genomics.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.pbmc68k_reduced()
+    >>> adata.shape
+    (700, 765)
     """
     spec = find_spec("scanpy")
     if spec is None or spec.origin is None:

@@ -45,11 +45,26 @@ def simulate(
     Returns
     -------
     anndata.AnnData
-        The counts: lazy where a `path` was given, else a CSR matrix in memory.
+        X are the counts (cells x genes, float32): lazy where a `path` was given, else a CSR matrix
+        in memory. obs has the true types, batches and donors.
+
+    Raises
+    ------
+    FileExistsError
+        Where `path` exists and `overwrite` is not set.
 
     Notes
     -----
     The simulator of ``cellmill simulate``.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> adata.shape
+    (500, 300)
+    >>> adata.obs["cell_type"].nunique()
+    4
     """
     asked = SimpleNamespace(
         n_cells=n_cells,

@@ -178,6 +178,15 @@ def embedding(
     their sizes; of numbers it has the mean; without `color`, more points are darker.
     ``sort_order=False`` paints dots of every size in the order of rows. More than 102 categories
     have colours of their own, not all grey.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> axes = cm.pl.embedding(adata, "X_pca", color="cell_type", show=False)
     """
     asked = SimpleNamespace(**{k: v for k, v in locals().items() if k not in ("adata", "basis")})
     draw, finish = _drawing()
@@ -289,6 +298,17 @@ def umap(adata: AnnData, **kwargs: Any) -> "Figure | Axes | list[Axes] | None":
     Notes
     -----
     Matches :func:`scanpy.pl.umap`; what differs is said at :func:`cellmill.pl.embedding`.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> cm.pp.neighbors(adata)
+    >>> cm.tl.umap(adata)
+    >>> axes = cm.pl.umap(adata, color="cell_type", show=False)
     """
     return embedding(adata, "umap", **kwargs)
 
@@ -322,6 +342,15 @@ def pca(
     Notes
     -----
     Matches :func:`scanpy.pl.pca`; what differs is said at :func:`cellmill.pl.embedding`.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> axes = cm.pl.pca(adata, color="cell_type", show=False)
     """
     if not annotate_var_explained:
         return embedding(adata, "pca", show=show, return_fig=return_fig, save=save, **kwargs)

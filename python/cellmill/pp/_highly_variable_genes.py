@@ -82,6 +82,16 @@ def highly_variable_genes(
     -----
     Matches :func:`scanpy.pp.highly_variable_genes`. The flavour undoes the logarithm; where the
     plan of a lazy matrix ends with one, it is not taken in the first place.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.highly_variable_genes(adata, n_top_genes=50)
+    >>> int(adata.var["highly_variable"].sum())
+    50
     """
     if flavor not in ("seurat", "cell_ranger", "seurat_v3", "seurat_v3_paper"):
         raise ValueError(f"flavor is {flavor!r}, and must be one of scanpy's: 'seurat', …")

@@ -53,6 +53,14 @@ def log1p(
     Notes
     -----
     Matches :func:`scanpy.pp.log1p`.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.log1p(adata)
+    >>> adata.uns["log1p"]
+    {'base': None}
     """
     if chunked or chunk_size is not None:
         raise ValueError(

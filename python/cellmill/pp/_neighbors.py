@@ -83,6 +83,19 @@ def neighbors(
     -----
     Matches :func:`scanpy.pp.neighbors`. Above the exact range scanpy stores two more entries a row
     (the cell itself, and one that it does not use).
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> cm.pp.neighbors(adata)
+    >>> adata.obsp["connectivities"].shape
+    (500, 500)
+    >>> adata.uns["neighbors"]["params"]["n_neighbors"]
+    15
     """
     if distances is not None:
         raise NotImplementedError("neighbors(distances=…) is not there yet; use a transformer")

@@ -68,6 +68,14 @@ def normalize_total(
     -----
     Matches :func:`scanpy.pp.normalize_total`. A matrix in memory is replaced by a new one; scanpy
     writes into the array itself.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4, key_added="factor")
+    >>> round(float(adata.X[0].sum()))
+    10000
     """
     if copy and not inplace:
         raise ValueError("`copy=True` cannot be used with `inplace=False`.")

@@ -101,6 +101,16 @@ def pca(
     -----
     Matches :func:`scanpy.pp.pca` in memory: variances have ddof 1 and the largest loading of a
     component is positive, also where scanpy's result on Dask arrays differs (ddof 0, any sign).
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> adata.obsm["X_pca"].shape, adata.varm["PCs"].shape
+    ((500, 10), (300, 10))
     """
     _refuse(obsm, zero_center, svd_solver, chunked, chunk_size)
     if not isinstance(data, AnnData):

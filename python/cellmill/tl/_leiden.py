@@ -69,11 +69,30 @@ def leiden(
         Writes ``obs[key_added]`` (categories ``"0"``, ``"1"``, … by size, the largest first) and
         ``uns[key_added]`` (params, modularity).
 
+    Raises
+    ------
+    ValueError
+        Where there is no neighbour graph, or a group of `restrict_to` is not in the column.
+    NotImplementedError
+        With ``flavor="leidenalg"``, ``directed=True`` or a `partition_type`.
+
     Notes
     -----
     Matches :func:`scanpy.tl.leiden` with ``flavor="igraph", directed=False``, in quality; which
     cells form a cluster depends on the program's own random numbers. scanpy's labels of that
     flavour are not in order of size.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> cm.pp.neighbors(adata)
+    >>> cm.tl.leiden(adata, flavor="igraph", n_iterations=2, directed=False)
+    >>> adata.obs["leiden"].cat.categories[0]
+    '0'
     """
     if flavor not in (None, "igraph"):
         if flavor == "leidenalg":

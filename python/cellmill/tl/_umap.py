@@ -65,9 +65,28 @@ def umap(
     AnnData or None
         Writes ``obsm["X_umap"]`` (cells x dimensions, float32) and ``uns["umap"]``.
 
+    Raises
+    ------
+    ValueError
+        Where there is no neighbour graph, or `init_pos` has another shape.
+    NotImplementedError
+        For another `method`, and with ``init_pos="paga"``.
+
     Notes
     -----
     Matches :func:`scanpy.tl.umap`, in quality; the same numbers for any number of threads.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.normalize_total(adata, target_sum=1e4)
+    >>> cm.pp.log1p(adata)
+    >>> cm.pp.pca(adata, n_comps=10)
+    >>> cm.pp.neighbors(adata)
+    >>> cm.tl.umap(adata)
+    >>> adata.obsm["X_umap"].shape
+    (500, 2)
     """
     if method != "umap":
         raise NotImplementedError(f"umap(method={method!r}) is not there; only 'umap' is")
