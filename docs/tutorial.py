@@ -140,6 +140,15 @@ cm.tl.umap(sub)
 sc.pl.umap(sub, color="cell_type")
 
 # %% [markdown]
+# ## Pictures of millions of cells
+#
+# `cm.pl` has scanpy's plots for embeddings that scanpy's are slow on: points become pixels before
+# matplotlib sees them. Parameters are scanpy's.
+
+# %%
+cm.pl.umap(adata, color="cell_type_major")
+
+# %% [markdown]
 # ## It is a Dask array
 #
 # Whatever works on Dask arrays works on `X`. Its pieces are sparse matrices; here they become
