@@ -40,13 +40,13 @@ impl From<Failure> for PyErr {
         let text = error.to_string();
         match error {
             cellmill::Error::Io(error) => of_file(&error, text),
-            cellmill::Error::Engine(error) => of_engine(error, text),
+            cellmill::Error::Engine(error) => of_engine(&error, text),
             cellmill::Error::Parameter(_) | cellmill::Error::Data(_) => PyValueError::new_err(text),
         }
     }
 }
 
-fn of_engine(error: cellmill_engine::Error, text: String) -> PyErr {
+fn of_engine(error: &cellmill_engine::Error, text: String) -> PyErr {
     use cellmill_engine::Error as E;
     match error {
         E::Cancelled => PyKeyboardInterrupt::new_err(text),
@@ -74,6 +74,7 @@ fn of_file(error: &cellmill_io::Error, text: String) -> PyErr {
             PyOSError::new_err(text)
         }
         E::Malformed { .. } | E::Changed { .. } => PyValueError::new_err(text),
+        E::Engine(error) => of_engine(error, text),
     }
 }
 
