@@ -103,6 +103,10 @@ pub struct WholeArgs {
     pub(crate) run: RunArgs,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+    /// Folds and searches on this Dask cluster, whose workers see the file by the same path; needs
+    /// the Python package.
+    #[arg(long, value_name = "ADDRESS")]
+    pub dask: Option<String>,
     /// Draws the layout coloured by this obs column; may be given several times.
     #[arg(long, value_name = "KEY")]
     pub color: Vec<String>,

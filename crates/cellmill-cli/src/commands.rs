@@ -7,15 +7,16 @@ mod run;
 mod simulate;
 mod step;
 
+use crate::Connect;
 use crate::args::Command;
 use anyhow::Result;
 
 /// Does what the command says.
-pub fn dispatch(command: Command) -> Result<()> {
+pub fn dispatch(command: Command, connect: Option<Connect<'_>>) -> Result<()> {
     match command {
         Command::Info(args) => info::info(&args),
         Command::Plan(args) => plan::plan(args),
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, connect),
         Command::Hvg(args) => step::step(args, cellmill::step::Step::Hvg),
         Command::Pca(args) => step::step(args, cellmill::step::Step::Pca),
         Command::Neighbors(args) => step::step(args, cellmill::step::Step::Neighbors),

@@ -12,6 +12,7 @@ mod progress;
 
 pub use machine::default_limit;
 
+use cellmill::run::Elsewhere;
 use clap::Parser;
 use std::ffi::OsString;
 
@@ -23,6 +24,17 @@ pub const INTERRUPTED: u8 = 130;
 /// Runs the command with these arguments (the first is the program's name) and returns the exit
 /// code: 0, [`BAD_INPUT`] with one sentence on standard error, or [`INTERRUPTED`].
 pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    run_with(arguments, None)
+}
+
+/// Makes a cluster of the address that `--dask` gave.
+pub type Connect<'a> = &'a dyn Fn(&str) -> anyhow::Result<Box<dyn Elsewhere>>;
+
+/// As [`run`], with a way to reach a Dask cluster, which only the Python package has.
+pub fn run_with(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    connect: Option<Connect<'_>>,
+) -> u8 {
     let cli = match args::Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(e) => {
@@ -31,7 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             return if e.use_stderr() { BAD_INPUT } else { 0 };
         }
     };
-    match commands::dispatch(cli.command) {
+    match commands::dispatch(cli.command, connect) {
         Ok(()) => 0,
         Err(e) if interrupt::was_interrupted(&e) => {
             eprintln!("stopped; nothing was written");

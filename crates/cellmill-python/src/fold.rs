@@ -35,6 +35,10 @@ macro_rules! reduction {
                 let $reduce = Gram::new($n_cols);
                 $with
             }
+            "run" => {
+                let $reduce = cellmill::run::counts_reduction($n_cols).map_err(Failure::from)?;
+                $with
+            }
             other => {
                 return Err(PyValueError::new_err(format!(
                     "there is no reduction {other}"

@@ -39,6 +39,8 @@ impl Matrix {
     ) -> PyResult<Self> {
         detached(py, || {
             // Held until it is open for good, so that nothing is counted twice.
+            // Another machine has another working folder.
+            let path = std::path::absolute(&path).unwrap_or(path);
             let source = H5ad::open(&path)?.source(address, block_rows)?;
             Ok(Self(matrix::Matrix::of_file(source.spec())?))
         })

@@ -1,11 +1,13 @@
 //! The whole job: counts to genes, components, neighbours, clusters and a layout, in two reads.
 
 mod counts_read;
+mod elsewhere;
 mod genes_read;
 
 pub(crate) use counts_read::median;
-pub use counts_read::{CountsRead, read_counts};
-pub use genes_read::{GenesRead, read_genes};
+pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
+pub use elsewhere::Elsewhere;
+pub use genes_read::{GenesRead, read_genes, write_genes};
 
 use crate::input::Input;
 use crate::params::{RunParams, WriteX};
@@ -13,7 +15,7 @@ use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
 use crate::{Error, Result, keys, needs, pp, tl};
 use cellmill_engine::{Context, Event, Reservation};
-use cellmill_graph::Points;
+use cellmill_graph::{Points, fuzzy_simplicial_set};
 use cellmill_io::H5ad;
 use std::path::Path;
 
@@ -51,6 +53,22 @@ pub fn run(
     force: bool,
     params: &RunParams,
 ) -> Result<Summary> {
+    run_on(ctx, file, target, force, params, None)
+}
+
+/// As [`run`], with the folds and the search on a cluster: the same bits. The client reads the file
+/// once more where it writes X.
+///
+/// # Errors
+/// As [`run`], and what went wrong on the cluster.
+pub fn run_on(
+    ctx: &Context,
+    file: &Path,
+    target: &Path,
+    force: bool,
+    params: &RunParams,
+    cluster: Option<&dyn Elsewhere>,
+) -> Result<Summary> {
     params.validate()?;
     let h5ad = H5ad::open_in(file, &ctx.into())?;
     for text in h5ad.warnings() {
@@ -70,7 +88,14 @@ pub fn run(
     let mut notes = Vec::new();
     let _held = hold_input(ctx, &input)?;
 
-    let counts = read_counts(ctx, &input, params, "read 1: totals and moments")?;
+    let stage = "read 1: totals and moments";
+    let counts = match cluster {
+        None => read_counts(ctx, &input, params, stage)?,
+        Some(cluster) => {
+            let state = crate::staged(ctx, stage, || cluster.counts(&input, params))?;
+            counts_of_state(ctx, &input, params, &state)?
+        }
+    };
     let hvg = counts.highly_variable_genes(params)?;
     for text in counts
         .warnings()
@@ -90,17 +115,38 @@ pub fn run(
         )));
     }
 
-    let genes = read_genes(
-        ctx,
-        &input,
-        params,
-        counts.target_sum(params),
-        &selected,
-        n_comps,
-        Some(&mut result),
-        "read 2: selected genes",
-    )?;
-    let (pca, _scores_held) = (genes.pca, genes.held);
+    let target_sum = counts.target_sum(params);
+    let (pca, _scores_held) = if let Some(cluster) = cluster {
+        let pca = crate::staged(ctx, "components", || {
+            cluster.components(&input, params, target_sum, &selected, n_comps)
+        })?;
+        let bytes = pca.scores.len() as u64 * 4;
+        let held = ctx
+            .budget()
+            .reserve(bytes, "the scores of the PCA (X_pca)")?;
+        write_genes(
+            ctx,
+            &input,
+            params,
+            target_sum,
+            &selected,
+            &mut result,
+            "X of the result",
+        )?;
+        (pca, held)
+    } else {
+        let genes = read_genes(
+            ctx,
+            &input,
+            params,
+            target_sum,
+            &selected,
+            n_comps,
+            Some(&mut result),
+            "read 2: selected genes",
+        )?;
+        (genes.pca, genes.held)
+    };
 
     let mut patch = hvg.patch();
     let mut log1p = Vec::new();
@@ -115,7 +161,14 @@ pub fn run(
 
     let scores = leading(&pca.scores, n_comps, used);
     let points = Points::new(&scores, n_cells as usize, used)?;
-    let (knn, graph) = pp::neighbors::neighbors(ctx, points, params)?;
+    let (knn, graph) = match cluster {
+        None => pp::neighbors::neighbors(ctx, points, params)?,
+        Some(cluster) => {
+            let knn = crate::staged(ctx, "neighbors", || cluster.knn(ctx, points, params))?;
+            let graph = fuzzy_simplicial_set(ctx, &knn)?;
+            (knn, graph)
+        }
+    };
     let info = pp::neighbors::NeighborsInfo {
         n_neighbors: knn.k + 1,
         metric: params.metric.name().to_owned(),

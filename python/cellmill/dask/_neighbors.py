@@ -34,18 +34,36 @@ def neighbors(
     `kernel` forces the instruction set; None is the best that every worker has. All of them give
     the same bits.
     """
+    k, exact, found = search(machine, points, n_neighbors, metric, seed, place, kernel)
+    if exact:
+        indices, distances = found
+        return _native.knn_of_rows(machine, indices, distances, k)
+    return _native.knn_of_keys(machine, points, metric, *found)
+
+
+def search(
+    machine: Any,
+    points: np.ndarray,
+    n_neighbors: int,
+    metric: str,
+    seed: int,
+    place: Place,
+    kernel: str | None = None,
+) -> tuple[int, bool, tuple]:
+    """The number of neighbours found for each point, whether all pairs were looked at, and what was
+    found: indices and distances of all points, or order, keys and scale of all places."""
     n, d = points.shape
     k, exact, needed = _native.knn_decide(machine, n, d, n_neighbors, metric)
     workers = check_workers(place.client, "neighbors", 0 if exact else needed, shared=True)
     if exact:
-        return _exact(machine, points, k, metric, place)
+        return k, True, _exact(points, k, metric, place)
     kernel = common_kernel(workers) if kernel is None else kernel
     if settings.verbosity >= 2:
         print(f"neighbors: the kernel {kernel} on {len(workers)} workers", file=sys.stderr)
-    keys, order, scale = _with_points(
+    found = _with_points(
         place, points, lambda job, sent: _search(job, sent, n, k, metric, seed, kernel)
     )
-    return _native.knn_of_keys(machine, points, metric, order, keys, scale)
+    return k, False, found
 
 
 def _parts(n: int) -> int:
@@ -57,29 +75,25 @@ def _ranges(n: int) -> list[tuple[int, int]]:
     return [(n * i // parts, n * (i + 1) // parts) for i in range(parts)]
 
 
-def _exact(machine: Any, points: np.ndarray, k: int, metric: str, place: Place) -> tuple:
+def _exact(points: np.ndarray, k: int, metric: str, place: Place) -> tuple:
     def rows(job: Job, sent: Any) -> list:
         ranges = enumerate(_ranges(len(points)))
         return job.run([job.add("exact", i, _rows, sent, k, metric, *r) for i, r in ranges])
 
     found = _with_points(place, points, rows)
-    indices = np.concatenate([part[0] for part in found])
-    distances = np.concatenate([part[1] for part in found])
-    return _native.knn_of_rows(machine, indices, distances, k)
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
 
 def _search(
     job: Job, points: Any, n: int, k: int, metric: str, seed: int, kernel: str
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    search = job.add("plan", 0, _plan, kernel, points, k, metric, seed)
+    plan = job.add("plan", 0, _plan, kernel, points, k, metric, seed)
     parts = _parts(n)
-    cells = [job.add("cells", i, _cells, kernel, search, i, parts) for i in range(parts)]
+    cells = [job.add("cells", i, _cells, kernel, plan, i, parts) for i in range(parts)]
     lists = job.add("lists", 0, _of_all, job.merged(cells, _join, kernel), n)
-    pulled = [
-        job.add("pull", i, _pull, kernel, search, lists, *r) for i, r in enumerate(_ranges(n))
-    ]
-    (order, scale), *keys = job.run([job.add("order", 0, _order, search), *pulled])
-    return np.concatenate(keys), aligned(order), scale
+    pulled = [job.add("pull", i, _pull, kernel, plan, lists, *r) for i, r in enumerate(_ranges(n))]
+    (order, scale), *keys = job.run([job.add("order", 0, _order, plan), *pulled])
+    return aligned(order), np.concatenate(keys), scale
 
 
 def _with_points(place: Place, points: np.ndarray, work: Any) -> Any:

@@ -8,7 +8,7 @@ use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::{
     CellTotals, CountCheck, CountReport, GeneMoments, Moments, Totals, Via,
 };
-use cellmill_engine::run::run_stage;
+use cellmill_engine::run::{self, run_stage};
 use cellmill_engine::{Context, Event, Source};
 
 /// What the first read found.
@@ -32,17 +32,47 @@ pub fn read_counts(
     stage: &str,
 ) -> Result<CountsRead> {
     let source: &dyn Source = &*input.source;
-    let shares = Pipeline::new(
-        &[Op::NormalizeTotal { target_sum: 1.0 }],
-        source.n_rows(),
-        source.n_cols(),
-    )?;
-    let reduce = (
+    let reduce = counts_reduction(source.n_cols())?;
+    let found = run_stage(ctx, stage, source, &[], &reduce, &())?;
+    checked(ctx, input, params, found)
+}
+
+/// What the first read folds: totals, the check that values are counts, moments of count / total.
+pub type CountsReduction = (CellTotals, CountCheck, Via<GeneMoments>);
+
+/// The reduction of the first read of a matrix of `n_cols` genes.
+///
+/// # Errors
+/// None that data could cause.
+pub fn counts_reduction(n_cols: u32) -> Result<CountsReduction> {
+    let shares = Pipeline::new(&[Op::NormalizeTotal { target_sum: 1.0 }], 0, n_cols)?;
+    Ok((
         CellTotals,
         CountCheck,
-        Via::new(shares, GeneMoments::new(source.n_cols())),
-    );
-    let (totals, report, moments) = run_stage(ctx, stage, source, &[], &reduce, &())?;
+        Via::new(shares, GeneMoments::new(n_cols)),
+    ))
+}
+
+/// What [`read_counts`] finds, from the state of [`counts_reduction`] over all cells.
+///
+/// # Errors
+/// As [`read_counts`], and when the bytes are no such state.
+pub fn counts_of_state(
+    ctx: &Context,
+    input: &Input,
+    params: &RunParams,
+    state: &[u8],
+) -> Result<CountsRead> {
+    let found = run::finish(&counts_reduction(input.source.n_cols())?, state)?;
+    checked(ctx, input, params, found)
+}
+
+fn checked(
+    ctx: &Context,
+    input: &Input,
+    params: &RunParams,
+    (totals, report, moments): (Totals, CountReport, Moments),
+) -> Result<CountsRead> {
     refuse_what_is_not_counts(input, &report, params.fractional)?;
     let repairs = input.source.repairs();
     if repairs.duplicates_summed > 0 {

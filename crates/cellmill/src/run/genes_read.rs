@@ -42,12 +42,7 @@ pub fn read_genes(
 ) -> Result<GenesRead> {
     let source: &dyn Source = &*input.source;
     let k = selected.len() as u32;
-    let normalise = [
-        Op::NormalizeTotal { target_sum },
-        Op::Log1p {
-            base: params.log_base,
-        },
-    ];
+    let normalise = normalisation(target_sum, params);
     let select = Op::SelectGenes {
         genes: selected.to_vec(),
     };
@@ -81,6 +76,45 @@ pub fn read_genes(
     }
     let (pca, held) = pp::pca::of_kept(ctx, &kept, n_comps)?;
     Ok(GenesRead { pca, held })
+}
+
+/// X of the result alone, where the components come from elsewhere: one more read, unless nothing
+/// is written or the counts are.
+///
+/// # Errors
+/// When the disk is full, or whatever is wrong with the file.
+pub fn write_genes(
+    ctx: &Context,
+    input: &Input,
+    params: &RunParams,
+    target_sum: f64,
+    selected: &[u32],
+    result: &mut ResultFile<'_>,
+    stage: &str,
+) -> Result<()> {
+    let source: &dyn Source = &*input.source;
+    let mut ops = normalisation(target_sum, params).to_vec();
+    let x = match params.write_x {
+        WriteX::None => return Ok(()),
+        WriteX::Counts => return result.copy_x(ctx, input),
+        WriteX::Lognorm => {
+            result.copy_counts(ctx, input)?;
+            x_sink(result, source, source.n_cols())?
+        }
+        WriteX::Hvg => {
+            result.leave_layers(input)?;
+            let genes = selected.to_vec();
+            ops.push(Op::SelectGenes { genes });
+            x_sink(result, source, selected.len() as u32)?
+        }
+    };
+    run_stage(ctx, stage, source, &ops, &(), &x)?;
+    Ok(x.finish()?)
+}
+
+fn normalisation(target_sum: f64, params: &RunParams) -> [Op; 2] {
+    let base = params.log_base;
+    [Op::NormalizeTotal { target_sum }, Op::Log1p { base }]
 }
 
 fn with(ops: &[Op], last: Op) -> Vec<Op> {
