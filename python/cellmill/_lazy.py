@@ -82,9 +82,11 @@ class LazyMatrix(da.Array):
         tasks = {(name, i, 0): _task((name, i, 0), read_block, plan, i) for i in range(len(rows))}
         graph = HighLevelGraph({name: PlanLayer(tasks, plan=plan)}, {name: set()})
         meta = chunk_class()((0, 0), dtype=plan.dtype)
-        made: LazyMatrix = super().__new__(
-            cls, graph, name, (rows, (n_cols,)), dtype=plan.dtype, meta=meta
-        )
+        return cls._made(graph, name, (rows, (n_cols,)), meta)
+
+    @classmethod
+    def _made(cls, graph: Any, name: str, chunks: Any, meta: Any) -> "LazyMatrix":
+        made: LazyMatrix = super().__new__(cls, graph, name, chunks, dtype=meta.dtype, meta=meta)
         return made
 
     def __reduce__(self) -> tuple:
@@ -93,14 +95,7 @@ class LazyMatrix(da.Array):
 
     def copy(self) -> "LazyMatrix":
         """Another array of the same graph: no chunk is copied."""
-        return LazyMatrix.__new__(
-            LazyMatrix,
-            self.dask,
-            self.name,
-            self.chunks,
-            dtype=self.dtype,
-            meta=self._meta,
-        )
+        return LazyMatrix._made(self.dask, self.name, self.chunks, self._meta)
 
     def __copy__(self) -> "LazyMatrix":
         return self.copy()
@@ -177,8 +172,8 @@ def plan_of(x: Any) -> _native.Matrix | None:
 
 def _concatenation(arrays: Any, axis: int = 0, **others: Any) -> _native.Matrix | None:
     """The plan of matrices one below the other, or None where one of them has none."""
-    plans = [plan_of(x) for x in arrays]
-    if axis != 0 or others or any(plan is None for plan in plans):
+    plans = [plan for plan in map(plan_of, arrays) if plan is not None]
+    if axis != 0 or others or len(plans) < len(arrays):
         return None
     if len({plan.shape[1] for plan in plans}) != 1:
         return None
