@@ -7,12 +7,12 @@ scanpy 1.12's signatures and write scanpy's slots, and scanpy's own functions wo
 
 from importlib.metadata import version as _version
 
-from . import datasets, pl, pp, tl
+from . import datasets, errors, pl, pp, tl
 from ._explain import explain
-from ._native import Error
 from ._read import read_h5ad
 from ._settings import settings
 from ._write import attach, write_h5ad
+from .errors import Error
 
 __version__ = _version("cellmill")
 
@@ -20,6 +20,7 @@ __all__ = [
     "Error",
     "attach",
     "datasets",
+    "errors",
     "explain",
     "pl",
     "pp",

@@ -6,7 +6,9 @@ import dask.array as da
 from anndata import AnnData
 from scipy import sparse
 
+from . import _native
 from ._lazy import LazyMatrix, plan_of
+from ._settings import settings
 
 
 def explain(data: AnnData | Any, layer: str | None = None) -> str:
@@ -23,7 +25,9 @@ def explain(data: AnnData | Any, layer: str | None = None) -> str:
     -------
     str
         Whether calls run natively (Rust reads the file by itself) or on someone else's chunks, and
-        why; the source; the ops that wait; how many blocks and reads.
+        why; the source; the ops that wait; how many blocks and reads; the least memory of each
+        call on it (pca: of the genes in ``var["highly_variable"]``, else 2,000, and 50 components),
+        and what the annotations of an AnnData hold.
 
     Examples
     --------
@@ -40,7 +44,13 @@ def explain(data: AnnData | Any, layer: str | None = None) -> str:
         x, name = (data.X, "X") if layer is None else (data.layers[layer], f"layers/{layer}")
     else:
         x, name = data, "matrix"
-    text = "\n".join(_lines(x, name))
+    lines = _lines(x, name)
+    plan = plan_of(x)
+    if plan is not None:
+        lines.append(f"  needs   {_needs(plan, data)}")
+    if isinstance(data, AnnData):
+        lines.append(f"annotations in memory: {_held(data)}")
+    text = "\n".join(lines)
     print(text)
     return text
 
@@ -81,3 +91,48 @@ def _why(x: da.Array) -> str:
             "of native matrices with fill_value 0"
         )
     return "it is not a matrix that cellmill.read_h5ad made"
+
+
+def _needs(plan: _native.Matrix, data: Any) -> str:
+    n_genes = 2000
+    if isinstance(data, AnnData) and "highly_variable" in data.var:
+        n_genes = int(data.var["highly_variable"].sum())
+    n_comps = min(50, plan.shape[0], plan.shape[1])
+    needs = ", ".join(f"{call} {_size(n)}" for call, n in plan.needs(n_genes, n_comps))
+    return (
+        f"at least {needs}, of the {_size(settings.memory)} of settings.memory; "
+        f"{_size(plan.resident_bytes)} of tables while the file is open"
+    )
+
+
+def _held(adata: AnnData) -> str:
+    """What the annotations hold, the strings of obs and var by themselves."""
+    parts = []
+    for name in ("obs", "var"):
+        frame = getattr(adata, name)
+        usage = frame.memory_usage(deep=True)
+        strings = [column for column in frame if frame[column].dtype.kind in "OSTU"]
+        text = int(usage["Index"]) + int(sum(usage[column] for column in strings))
+        parts.append(f"{name} {_size(int(usage.sum()))} (names and strings {_size(text)})")
+    for name in ("obsm", "varm", "obsp", "varp"):
+        held = sum(_bytes(value) for value in getattr(adata, name).values())
+        if held:
+            parts.append(f"{name} {_size(held)}")
+    return ", ".join(parts)
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, da.Array):
+        return 0
+    if sparse.issparse(value):
+        return int(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes)
+    if hasattr(value, "memory_usage"):
+        return int(value.memory_usage(deep=True).sum())
+    return int(getattr(value, "nbytes", 0))
+
+
+def _size(n: int) -> str:
+    for unit, one in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n >= one:
+            return f"{n / one:.3g} {unit}"
+    return f"{n} B"

@@ -5,6 +5,7 @@ travel as bytes and are merged in the tree that their number fixes, so the resul
 the order in which they are ready, and spans give the bits of the native calls.
 """
 
+import functools
 from typing import Any
 
 import dask.array as da
@@ -13,7 +14,7 @@ import numpy as np
 from . import _native
 from ._engine import Place
 from ._lazy import plan_of
-from ._matrix import aligned, is_foreign
+from ._matrix import aligned, csr_parts, is_foreign
 from .dask import _tasks
 from .dask._check import check_workers
 from .dask._job import Job
@@ -87,7 +88,12 @@ def highly_variable_genes(x: da.Array, asked: Any, place: Place = HERE) -> dict:
 
 
 def pca(
-    machine: Any, x: da.Array, columns: list[int] | None, n_comps: int, place: Place = HERE
+    machine: Any,
+    x: da.Array,
+    columns: list[int] | None,
+    n_comps: int,
+    zero_center: bool,
+    place: Place = HERE,
 ) -> tuple:
     """As the native call of that name.
 
@@ -95,7 +101,7 @@ def pca(
     the scores. In one process kept columns would fill its memory, so chunks are computed twice.
     """
     if place.client is None:
-        return _pca_in_two_passes(machine, x, columns, n_comps, place)
+        return _pca_in_two_passes(machine, x, columns, n_comps, zero_center, place)
     kept_columns = x.shape[1] if columns is None else len(columns)
     n_cols = _check(place, "pca", x, "kept", None, kept_columns)
     with Job("pca", place) as job:
@@ -103,7 +109,8 @@ def pca(
         grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
         *kept, last = job.submit([*nodes, job.merged(grams, _tasks.merge, "gram", n_cols)])
         (state,) = job.gather([last])
-        mean, loadings, variance, ratio, _ = _native.solve_gram(machine, n_cols, state, n_comps)
+        found = _native.solve_gram(machine, n_cols, state, n_comps, zero_center)
+        mean, loadings, variance, ratio = found
         components = job.value("components", (mean, loadings))
         scores = job.run(
             [job.add("project", i, _tasks.project, k, components) for i, k in enumerate(kept)]
@@ -111,12 +118,26 @@ def pca(
     return np.concatenate(scores), loadings, variance, ratio
 
 
-def _pca_in_two_passes(
-    machine: Any, x: da.Array, columns: Any, n_comps: int, place: Place
+def components(
+    machine: Any,
+    x: da.Array,
+    columns: list[int] | None,
+    n_comps: int,
+    zero_center: bool,
+    place: Place = HERE,
 ) -> tuple:
+    """As the native call ``pca_components``: one pass."""
     picked = x if columns is None else by_cells(x)[:, np.asarray(columns)]
     state, n_cols = fold("pca", "gram", picked, place=place)
-    mean, loadings, variance, ratio, _ = _native.solve_gram(machine, n_cols, state, n_comps)
+    return _native.solve_gram(machine, n_cols, state, n_comps, zero_center)
+
+
+def _pca_in_two_passes(
+    machine: Any, x: da.Array, columns: Any, n_comps: int, zero_center: bool, place: Place
+) -> tuple:
+    picked = x if columns is None else by_cells(x)[:, np.asarray(columns)]
+    found = components(machine, x, columns, n_comps, zero_center, place)
+    mean, loadings, variance, ratio = found
     with Job("pca", place) as job:
         nodes = _leaves(job, picked, "project", _project_chunk, mean, loadings)
         scores = job.run(nodes)
@@ -126,3 +147,21 @@ def _pca_in_two_passes(
 def _project_chunk(task: Any, chunk: Any, _: int, mean: Any, loadings: Any) -> np.ndarray:
     narrow = (chunk[0], chunk[1], chunk[2].astype(np.float32, copy=False), chunk[3])
     return _native.project_chunk(narrow, aligned(mean), aligned(loadings))
+
+
+def scores(
+    x: da.Array, columns: list[int] | None, mean: np.ndarray, loadings: np.ndarray
+) -> da.Array:
+    """The scores of all cells, lazily: one pass over the chunks when they are computed."""
+    x = by_cells(x) if columns is None else by_cells(x)[:, columns]
+    project = functools.partial(_project, mean=mean, loadings=loadings)
+    return x.map_blocks(
+        project,
+        dtype=np.float32,
+        chunks=(x.chunks[0], (loadings.shape[1],)),
+        meta=np.empty((0, 0), dtype=np.float32),
+    )
+
+
+def _project(chunk: Any, mean: np.ndarray, loadings: np.ndarray) -> np.ndarray:
+    return _project_chunk(None, csr_parts(chunk), 0, mean, loadings)

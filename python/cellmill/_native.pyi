@@ -17,7 +17,10 @@ _Csr = tuple[NDArray[np.int64], NDArray[np.int32], _Float, int]
 # indptr, indices, weights: a square graph.
 _Graph = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
 
-class Error(Exception): ...
+# means, loadings, variance, ratio
+_Components = tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+]
 
 @final
 class Matrix:
@@ -37,6 +40,7 @@ class Matrix:
     def paths(self) -> list[Path]: ...
     @property
     def resident_bytes(self) -> int: ...
+    def needs(self, n_genes: int, n_comps: int) -> list[tuple[str, int]]: ...
     def describe(self) -> str: ...
     def op_names(self) -> list[str]: ...
     def bytes_read(self) -> int: ...
@@ -69,8 +73,19 @@ def highly_variable_genes(
 ) -> dict[str, Any]: ...
 def pca_n_comps(asked: int | None, n_cells: int, n_genes: int) -> int: ...
 def pca(
-    machine: SimpleNamespace, x: Matrix | _Csr, selected: Sequence[int] | None, n_comps: int
+    machine: SimpleNamespace,
+    x: Matrix | _Csr,
+    selected: Sequence[int] | None,
+    n_comps: int,
+    zero_center: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...
+def pca_components(
+    machine: SimpleNamespace,
+    x: Matrix | _Csr,
+    selected: Sequence[int] | None,
+    n_comps: int,
+    zero_center: bool,
+) -> _Components: ...
 def neighbors(
     machine: SimpleNamespace,
     points: NDArray[np.float32],
@@ -108,10 +123,8 @@ def read_moments(
     n_cols: int, state: bytes, asked: SimpleNamespace, x: Matrix | None = None
 ) -> dict[str, Any]: ...
 def solve_gram(
-    machine: SimpleNamespace, n_cols: int, state: bytes, n_comps: int
-) -> tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int
-]: ...
+    machine: SimpleNamespace, n_cols: int, state: bytes, n_comps: int, zero_center: bool
+) -> _Components: ...
 def project_chunk(
     x: Matrix | _Csr, mean: NDArray[np.float64], loadings: NDArray[np.float64]
 ) -> NDArray[np.float32]: ...

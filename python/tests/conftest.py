@@ -21,8 +21,11 @@ KINDS = (
     "lazy-7",
     "dask-csr",
     "dask-csr-7",
+    "dask-csr-1",
     "dask-csc",
     "dask-dense",
+    "dask-dense-7",
+    "dask-dense-1",
     "csr",
     "csr_array",
     "csc",
@@ -56,7 +59,7 @@ def make(path, tmp_path_factory):
             adata.X = x
             adata.write_h5ad(target)
             return cm.read_h5ad(target, block_rows=7 if kind.endswith("7") else None)
-        rows = 7 if kind.endswith("7") else 250
+        rows = {"7": 7, "1": adata.n_obs}.get(kind[-1], 250)
         adata.X = {
             "csr": lambda: x,
             "csr_array": lambda: sparse.csr_array(x),
@@ -67,7 +70,7 @@ def make(path, tmp_path_factory):
                 lambda c: c.tocsc(), dtype=x.dtype, meta=sparse.csc_matrix((0, 0), dtype=x.dtype)
             ),
             "dask-dense": lambda: da.from_array(x.toarray(), chunks=(rows, -1)),
-        }[kind.removesuffix("-7")]()
+        }[kind.removesuffix("-7").removesuffix("-1")]()
         return adata
 
     return build

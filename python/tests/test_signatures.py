@@ -20,6 +20,7 @@ PAIRS = [
 OWN: dict[str, set[str]] = {
     name: {"engine"} for name in ("normalize_total", "highly_variable_genes", "pca", "neighbors")
 }
+OWN["pca"] = {"engine", "lazy"}
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda f: f.__name__)
@@ -86,7 +87,8 @@ def adata(reference):
         ),
         (lambda a: cm.pp.highly_variable_genes(a, span=0.5), ValueError, "span"),
         (lambda a: cm.pp.highly_variable_genes(a, n_top_genes=0), ValueError, "n_top_genes"),
-        (lambda a: cm.pp.pca(a, zero_center=False), NotImplementedError, "zero_center"),
+        (lambda a: cm.pp.pca(a, lazy=True), ValueError, "lazy"),
+        (lambda a: cm.pp.pca(a, obsm="none"), KeyError, "none"),
         (lambda a: cm.pp.pca(a, svd_solver="randomized"), ValueError, "randomized"),
         (lambda a: cm.pp.pca(a, chunked=True), ValueError, "chunked"),
         (lambda a: cm.pp.pca(a, mask_var="nothing"), ValueError, "nothing"),
@@ -94,10 +96,12 @@ def adata(reference):
         (lambda a: cm.pp.neighbors(a, use_rep="X", knn=False), NotImplementedError, "knn"),
         (lambda a: cm.pp.neighbors(a, use_rep="X", method="gauss"), NotImplementedError, "gauss"),
         (
-            lambda a: cm.pp.neighbors(a, use_rep="X", metric="cityblock"),
+            lambda a: cm.pp.neighbors(a, use_rep="X", transformer="rapids"),
             NotImplementedError,
-            "cityblock",
+            "rapids",
         ),
+        (lambda a: cm.pp.neighbors(a, use_rep="X", transformer="faiss"), ValueError, "faiss"),
+        (lambda a: cm.pp.neighbors(a, use_rep="X", method="other"), ValueError, "other"),
         (lambda a: cm.pp.neighbors(a, use_rep="X_none"), ValueError, "X_none"),
         (
             lambda a: cm.pp.neighbors(a, use_rep="X", random_state=np.random.RandomState(0)),

@@ -52,7 +52,7 @@ def compiled() -> dict[str, str]:
                 continue
             if inspect.isclass(value):
                 found[prefix + name] = "class"
-                visit(vars(value) if value is not _native.Error else {}, prefix + name + ".")
+                visit(vars(value), prefix + name + ".")
             elif inspect.isgetsetdescriptor(value):
                 found[prefix + name] = "property"
             else:

@@ -265,6 +265,7 @@ impl Source for CsrSource {
     }
 
     fn open(&self, blocks: Range<usize>) -> cellmill_engine::Result<Box<dyn BlockReader + '_>> {
+        self.file.unchanged()?;
         Ok(Box::new(Reader::new(self, blocks)))
     }
 

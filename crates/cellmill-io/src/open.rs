@@ -65,14 +65,7 @@ impl Opened {
             });
         }
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let identity = FileIdentity {
-            path: absolute,
-            size: facts.len(),
-            mtime_ns: facts
-                .mtime()
-                .saturating_mul(1_000_000_000)
-                .saturating_add(facts.mtime_nsec()),
-        };
+        let identity = identity(absolute, &facts);
         let mut warnings = Vec::new();
         let hdf5 = match File::open(path, Opening::Locked) {
             Ok(file) => file,
@@ -98,6 +91,28 @@ impl Opened {
             number,
             identity,
             warnings,
+        })
+    }
+
+    /// Checks that nobody has written to the file since it was opened.
+    pub(crate) fn unchanged(&self) -> Result<()> {
+        let facts = self.data.metadata().map_err(|source| Error::Io {
+            path: self.path.clone(),
+            what: "its size could not be read".into(),
+            source,
+        })?;
+        let now = identity(self.identity.path.clone(), &facts);
+        if now == self.identity {
+            return Ok(());
+        }
+        let what = if now.size == self.identity.size {
+            "it was written to".into()
+        } else {
+            format!("it had {} bytes and has {}", self.identity.size, now.size)
+        };
+        Err(Error::Changed {
+            path: self.path.clone(),
+            what,
         })
     }
 
@@ -240,6 +255,17 @@ impl Opened {
             rows: None,
             what: what.into(),
         }
+    }
+}
+
+fn identity(path: PathBuf, facts: &std::fs::Metadata) -> FileIdentity {
+    FileIdentity {
+        path,
+        size: facts.len(),
+        mtime_ns: facts
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(facts.mtime_nsec()),
     }
 }
 

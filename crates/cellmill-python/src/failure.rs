@@ -1,17 +1,22 @@
 //! From errors to Python's exceptions: the only place where they are mapped.
 
-use pyo3::exceptions::{
-    PyException, PyFileExistsError, PyFileNotFoundError, PyKeyError, PyKeyboardInterrupt,
-    PyMemoryError, PyNotImplementedError, PyOSError, PyValueError,
-};
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
-pyo3::create_exception!(
-    cellmill,
-    Error,
-    PyException,
-    "What cellmill raises where no exception of Python's own says it better."
-);
+/// An exception of a class of `cellmill.errors`.
+pub fn raised(class: &str, text: String) -> PyErr {
+    Python::attach(|py| {
+        let class = py
+            .import("cellmill.errors")
+            .and_then(|errors| errors.getattr(class))
+            .and_then(|class| Ok(class.cast_into::<PyType>()?));
+        match class {
+            Ok(class) => PyErr::from_type(class, text),
+            Err(error) => error,
+        }
+    })
+}
 
 /// An error of any layer, on its way to Python.
 #[derive(Debug)]
@@ -40,8 +45,9 @@ impl From<Failure> for PyErr {
         let text = error.to_string();
         match error {
             cellmill::Error::Io(error) => of_file(&error, text),
-            cellmill::Error::Engine(error) => of_engine(&error, text),
-            cellmill::Error::Parameter(_) | cellmill::Error::Data(_) => PyValueError::new_err(text),
+            cellmill::Error::Engine(error) => of_engine(error, text),
+            cellmill::Error::Parameter(_) => raised("ParameterError", text),
+            cellmill::Error::Data(_) => raised("DataError", text),
         }
     }
 }
@@ -50,32 +56,40 @@ fn of_engine(error: &cellmill_engine::Error, text: String) -> PyErr {
     use cellmill_engine::Error as E;
     match error {
         E::Cancelled => PyKeyboardInterrupt::new_err(text),
-        E::Budget { .. } => {
-            PyMemoryError::new_err(format!("{text}; the budget is cellmill.settings.memory"))
-        }
-        E::Data(_) | E::Parameter(_) => PyValueError::new_err(text),
-        E::Io { .. } => PyOSError::new_err(text),
+        E::Budget { .. } => raised(
+            "BudgetError",
+            format!("{text}; the budget is cellmill.settings.memory"),
+        ),
+        E::Data(_) => raised("DataError", text),
+        E::Parameter(_) => raised("ParameterError", text),
+        E::Io { .. } => raised("FileError", text),
         E::Outside(inner) => match inner.downcast_ref::<cellmill_io::Error>() {
             Some(error) => of_file(error, text),
-            None => Error::new_err(text),
+            None => raised("Error", text),
         },
-        E::Wire { .. } | E::Bug(_) => Error::new_err(text),
+        E::Wire { .. } | E::Bug(_) => raised("Error", text),
     }
 }
 
 fn of_file(error: &cellmill_io::Error, text: String) -> PyErr {
     use cellmill_io::Error as E;
-    match error {
-        E::NotFound { .. } => PyFileNotFoundError::new_err(text),
-        E::MissingElement { .. } => PyKeyError::new_err(text),
-        E::Unsupported { .. } => PyNotImplementedError::new_err(text),
-        E::Exists { .. } => PyFileExistsError::new_err(text),
-        E::NotHdf5 { .. } | E::Locked { .. } | E::Truncated { .. } | E::Io { .. } => {
-            PyOSError::new_err(text)
-        }
-        E::Malformed { .. } | E::Changed { .. } => PyValueError::new_err(text),
-        E::Engine(error) => of_engine(error, text),
-    }
+    let class = match error {
+        E::NotFound { .. } => "NotFoundError",
+        E::MissingElement { .. } => "MissingElementError",
+        E::Unsupported { .. } => "UnsupportedError",
+        E::Exists { .. } => "ExistsError",
+        E::NotHdf5 { .. } | E::Locked { .. } | E::Truncated { .. } | E::Io { .. } => "FileError",
+        E::Malformed { .. } | E::Changed { .. } => "DataError",
+    };
+    raised(class, text)
+}
+
+/// A mistake in this program.
+pub fn bug(what: &str) -> PyErr {
+    raised(
+        "Error",
+        format!("a bug in cellmill, please report it: {what}"),
+    )
 }
 
 /// What a panic says: a bug, as an exception.
@@ -85,5 +99,5 @@ pub fn panicked(payload: &(dyn std::any::Any + Send)) -> PyErr {
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("no message");
-    Error::new_err(format!("a bug in cellmill, please report it: {what}"))
+    bug(what)
 }

@@ -170,7 +170,18 @@ pub fn read_moments<'py>(
     columns(py, found)
 }
 
-/// Components from the Gram state of all cells: means, loadings, variance, ratio, cells.
+/// Components for Python: means, loadings, variance, ratio.
+pub fn components<'py>(py: Python<'py>, found: linalg::Pca) -> PyResult<Bound<'py, PyAny>> {
+    (
+        PyArray1::from_vec(py, found.mean),
+        matrix(py, found.loadings, found.n_comps)?,
+        PyArray1::from_vec(py, found.variance),
+        PyArray1::from_vec(py, found.variance_ratio),
+    )
+        .into_bound_py_any(py)
+}
+
+/// Components from the Gram state of all cells: means, loadings, variance, ratio.
 #[pyfunction]
 pub fn solve_gram<'py>(
     py: Python<'py>,
@@ -178,19 +189,13 @@ pub fn solve_gram<'py>(
     n_cols: u32,
     state: &[u8],
     n_comps: usize,
+    zero_center: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let found = enter(py, machine, |ctx| {
         let gram = run::finish(&Gram::new(n_cols), state)?;
-        Ok(linalg::pca(ctx, &gram, n_comps)?)
+        Ok(linalg::pca(ctx, &gram, n_comps, zero_center)?)
     })?;
-    (
-        PyArray1::from_vec(py, found.mean),
-        matrix(py, found.loadings, n_comps)?,
-        PyArray1::from_vec(py, found.variance),
-        PyArray1::from_vec(py, found.variance_ratio),
-        found.n,
-    )
-        .into_bound_py_any(py)
+    components(py, found)
 }
 
 /// The scores of one chunk, on the calling thread.

@@ -2,7 +2,7 @@
 //! after.
 
 use crate::enter::{Machine, detached, enter};
-use crate::failure::{Error, Failure};
+use crate::failure::{Failure, bug, raised};
 use crate::pp::{metric, neighbour_parts};
 use crate::task::{Task, context};
 use cellmill_graph::kernel::Isa;
@@ -27,7 +27,7 @@ pub fn kernels() -> PyResult<Vec<String>> {
 fn name(isa: Isa) -> PyResult<String> {
     match serde_json::to_value(isa) {
         Ok(serde_json::Value::String(name)) => Ok(name),
-        _ => Err(Error::new_err("a kernel without a name")),
+        _ => Err(bug("a kernel without a name")),
     }
 }
 
@@ -37,9 +37,10 @@ fn isa(name: &str) -> PyResult<Isa> {
 }
 
 fn wire(error: postcard::Error) -> PyErr {
-    Error::new_err(format!(
-        "a value of the neighbour search could not be sent or read: {error}"
-    ))
+    raised(
+        "Error",
+        format!("a value of the neighbour search could not be sent or read: {error}"),
+    )
 }
 
 fn to_bytes<'py>(

@@ -27,8 +27,6 @@ mod _native {
     #[pymodule_export]
     use crate::command::{default_memory, run_command};
     #[pymodule_export]
-    use crate::failure::Error;
-    #[pymodule_export]
     use crate::fold::{
         fold_chunk, fold_size, merge_states, merge_tree, project_chunk, read_moments, read_totals,
         solve_gram,
@@ -45,8 +43,8 @@ mod _native {
     use crate::pl::{column, palette, raster_points};
     #[pymodule_export]
     use crate::pp::{
-        apply, connectivities, highly_variable_genes, neighbors, norm_factors, pca, pca_n_comps,
-        totals,
+        apply, connectivities, highly_variable_genes, neighbors, norm_factors, pca, pca_components,
+        pca_n_comps, totals,
     };
     #[pymodule_export]
     use crate::simulate::simulate;

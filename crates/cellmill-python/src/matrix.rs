@@ -1,6 +1,7 @@
 //! The lazy matrix of files: what is read, and the ops that are to happen to every block.
 
 use crate::enter::detached;
+use crate::failure::Failure;
 use cellmill::matrix::{self, Recipe, Touched};
 use cellmill_engine::{Op, Values};
 use cellmill_io::H5ad;
@@ -93,6 +94,13 @@ impl Matrix {
     #[getter]
     fn resident_bytes(&self) -> u64 {
         self.0.files().iter().map(|f| f.resident_bytes()).sum()
+    }
+
+    /// The least budget of each call in bytes: normalize_total with a median target,
+    /// highly_variable_genes, pca of so many genes and components.
+    fn needs(&self, n_genes: u32, n_comps: u64) -> PyResult<Vec<(&'static str, u64)>> {
+        let needs = self.0.needs(n_genes, n_comps).map_err(Failure::from)?;
+        Ok(needs.into_iter().map(|n| (n.stage, n.bytes)).collect())
     }
 
     /// The source in words.

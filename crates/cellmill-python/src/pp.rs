@@ -1,7 +1,8 @@
 //! `cellmill.pp`: arrays in, arrays out.
 
 use crate::enter::{Machine, detached, enter};
-use crate::failure::Failure;
+use crate::failure::{Failure, bug};
+use crate::fold::components;
 use crate::operand::operand;
 use cellmill::params::{Metric, RunParams};
 use cellmill::pp;
@@ -181,13 +182,13 @@ pub fn pca_n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> PyResult<u
 
 /// Principal components of the selected columns: scores, loadings, variance, ratio.
 #[pyfunction]
-#[pyo3(signature = (machine, x, selected, n_comps))]
 pub fn pca<'py>(
     py: Python<'py>,
     machine: Machine,
     x: &Bound<'py, PyAny>,
     selected: Option<Vec<u32>>,
     n_comps: usize,
+    zero_center: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = operand(x)?;
     let view = x.view()?;
@@ -199,6 +200,7 @@ pub fn pca<'py>(
             &view.ops,
             selected,
             n_comps,
+            zero_center,
         )?)
     })?;
     (
@@ -208,6 +210,32 @@ pub fn pca<'py>(
         PyArray1::from_vec(py, found.variance_ratio),
     )
         .into_bound_py_any(py)
+}
+
+/// The components alone: means, loadings, variance, ratio.
+#[pyfunction]
+pub fn pca_components<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    x: &Bound<'py, PyAny>,
+    selected: Option<Vec<u32>>,
+    n_comps: usize,
+    zero_center: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let found = enter(py, machine, |ctx| {
+        let (source, selected) = (&*view.source, selected.as_deref());
+        Ok(pp::pca::components(
+            ctx,
+            source,
+            &view.ops,
+            selected,
+            n_comps,
+            zero_center,
+        )?)
+    })?;
+    components(py, found)
 }
 
 fn graph<'py>(py: Python<'py>, graph: WeightedGraph) -> PyResult<Bound<'py, PyAny>> {
@@ -271,7 +299,7 @@ pub fn neighbour_parts(
     let values = match distances.data {
         ArrayData::F64(v) => PyArray1::from_vec(py, v).into_any(),
         ArrayData::F32(v) => PyArray1::from_vec(py, v).into_any(),
-        _ => return Err(crate::failure::Error::new_err("distances are not floats")),
+        _ => return Err(bug("distances are not floats")),
     };
     ((indptr, indices, values), graph(py, weights)?, k).into_bound_py_any(py)
 }

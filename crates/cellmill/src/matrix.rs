@@ -4,6 +4,7 @@
 mod column;
 mod dtype;
 mod join;
+mod needs;
 mod recipe;
 mod touched;
 

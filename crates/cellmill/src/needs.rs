@@ -8,7 +8,7 @@ use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::{CellTotals, CountCheck, GeneMoments, Gram, Via};
 use cellmill_engine::run::smallest_stage;
-use cellmill_engine::{Block, Context, Error, Reduce, Sink, Source, sink};
+use cellmill_engine::{Block, Context, Error, Grid, Reduce, Sink, Source, sink};
 use serde::Serialize;
 
 /// Memory that the program itself takes: code, the HDF5 library's caches, threads.
@@ -71,14 +71,8 @@ pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Nee
     // kept columns stay until the scores are there.
     let rows = 4 * n;
     let totals = 12 * n + 24 * u64::from(n_genes);
-    let gram = Gram::new(k as u32);
-    let spans = source.grid().n_spans().max(1);
-    let states = u64::from(spans.ilog2()) + 3;
-    let gram_bytes =
-        gram.state_bytes(0) * states.min(spans as u64 + 1) + gram.fold_bytes() + READER;
-    let eigen = 8 * k * (k + 1) / 2 + 5 * 8 * k * k;
+    let (gram_bytes, components) = of_components(source.grid(), n, k, n_comps);
     let scores = 4 * n * n_comps;
-    let project = scores + READER + 16 * k * n_comps;
     Ok(vec![
         Need {
             stage: "read 1",
@@ -94,13 +88,24 @@ pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Nee
         },
         Need {
             stage: "principal components",
-            bytes: held + totals + rows + eigen.max(project),
+            bytes: held + totals + rows + components,
         },
         Need {
             stage: "neighbours, clusters, layout",
             bytes: held + scores + graph(n, n_comps, params),
         },
     ])
+}
+
+/// The Gram matrix of `k` kept columns of `n` cells; then the eigenproblem and the projection.
+pub(crate) fn of_components(grid: &Grid, n: u64, k: u64, n_comps: u64) -> (u64, u64) {
+    let gram = Gram::new(k as u32);
+    let spans = grid.n_spans().max(1);
+    let states = u64::from(spans.ilog2()) + 3;
+    let folds = gram.state_bytes(0) * states.min(spans as u64 + 1) + gram.fold_bytes() + READER;
+    let eigen = 8 * k * (k + 1) / 2 + 5 * 8 * k * k;
+    let project = 4 * n * n_comps + READER + 16 * k * n_comps;
+    (folds, eigen.max(project))
 }
 
 /// Genes that cut-offs are taken to select, before they are known.

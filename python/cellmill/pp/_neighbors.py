@@ -1,5 +1,6 @@
 """The graph of nearest neighbours."""
 
+import importlib
 import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from ..dask import _neighbors as _cluster
 from ._pca import pca
 
 _N_PCS = 50
+# Below so many cells scanpy has scikit-learn compare all pairs by a metric that is not euclidean.
+_EXACT_BELOW = 4096
 
 
 def neighbors(
@@ -48,18 +51,21 @@ def neighbors(
     n_pcs
         Components to use; ``0`` is X itself.
     distances
-        Not there yet.
+        Distances of neighbours, or of all pairs, that are known already (cells x cells, sparse or
+        numpy): only their fuzzy set is made.
     use_rep
         An element of obsm, or ``"X"``, in place of the components.
     knn, method
-        ``knn=False`` and methods other than ``"umap"`` are not there yet.
+        ``knn=False`` and methods other than ``"umap"`` are not there: they raise.
     transformer
         An object with ``fit_transform(X)`` that gives a sparse matrix of distances, as
         scikit-learn's ``KNeighborsTransformer``; the fuzzy set is then made of its neighbours.
+        ``"sklearn"`` and ``"pynndescent"`` are scanpy's, where these packages are installed.
     metric
-        ``"euclidean"`` or ``"cosine"``; others need a `transformer`.
+        ``"euclidean"`` and ``"cosine"`` are searched here. Any other is left to scikit-learn (below
+        4,096 cells) or pynndescent, as scanpy does, where they are installed.
     metric_kwds
-        Not there yet.
+        Parameters of such another metric.
     random_state
         Seed of the approximate search.
     key_added
@@ -97,31 +103,28 @@ def neighbors(
     >>> adata.uns["neighbors"]["params"]["n_neighbors"]
     15
     """
-    if distances is not None:
-        raise NotImplementedError("neighbors(distances=…) is not there yet; use a transformer")
-    if not knn:
-        raise NotImplementedError("neighbors(knn=False) is not there yet")
-    if method != "umap":
-        raise NotImplementedError(f"neighbors(method={method!r}) is not there yet")
-    if metric_kwds:
-        raise NotImplementedError("neighbors(metric_kwds=…) is not there yet; use a transformer")
-    if isinstance(transformer, str):
+    if method not in ("umap", "gauss", "jaccard", "rapids"):
+        raise ValueError(f"method is {method!r}, and must be 'umap', 'gauss' or 'jaccard'")
+    if method != "umap" or not knn:
+        asked = f"method={method!r}" if knn else "knn=False"
         raise NotImplementedError(
-            f"neighbors(transformer={transformer!r}) is not there yet; leave it out for "
-            "cellmill's own search, or give an object with fit_transform"
+            f"neighbors({asked}) is not there; scanpy.pp.neighbors has it, and works on the "
+            "components that cellmill.pp.pca writes"
         )
+    if distances is not None and callable(metric):
+        raise TypeError("`metric` must be a string if `distances` is given.")
     metric = "euclidean" if metric is None else metric
-    if transformer is None and metric not in ("euclidean", "cosine"):
-        raise NotImplementedError(
-            f"neighbors(metric={metric!r}) is not there yet; euclidean and cosine are, and a "
-            "transformer may use any other"
-        )
     seed = seed_of(random_state)
     adata = prepared(adata, copy)
-    x = _representation(adata, use_rep, n_pcs, engine)
     n = adata.n_obs
     machine = settings._machine()
-    if transformer is None:
+    if distances is not None:
+        _warn_of_ignored(use_rep, n_pcs, metric_kwds, random_state)
+        random_state = 0
+        stored, known = _known(distances)
+        weights = _native.connectivities(machine, *_nearest(known, n_neighbors))
+    elif transformer is None and metric in ("euclidean", "cosine") and not metric_kwds:
+        x = _representation(adata, use_rep, n_pcs, engine)
         points = np.ascontiguousarray(x, dtype=np.float32)
         place = place_of(engine)
         if place.client is None:
@@ -135,7 +138,17 @@ def neighbors(
             values = values.astype(np.float32)
         stored = sparse.csr_matrix((values, indices, indptr.astype(np.int32)), shape=(n, n))
     else:
-        stored = sparse.csr_matrix(transformer.fit_transform(x))
+        if hasattr(transformer, "get_params"):
+            n_neighbors = transformer.get_params().get("n_neighbors", n_neighbors)
+        elif n_neighbors > n:
+            n_neighbors = 1 + n // 2
+        exact = transformer == "sklearn" or (transformer is None and n < _EXACT_BELOW)
+        if transformer is None or isinstance(transformer, str):
+            transformer = _scanpys(transformer, n, n_neighbors, metric, metric_kwds, random_state)
+        found = transformer.fit_transform(_representation(adata, use_rep, n_pcs, engine))
+        stored = sparse.csr_matrix(found)
+        if exact:
+            stored = _without_itself(stored)
         weights = _native.connectivities(machine, *_nearest(stored, n_neighbors))
     indptr, indices, values = weights
     connectivities = sparse.csr_matrix((values, indices, indptr), shape=(n, n))
@@ -146,6 +159,8 @@ def neighbors(
         "random_state": random_state,
         "metric": metric,
     }
+    if metric_kwds:
+        params["metric_kwds"] = metric_kwds
     if use_rep is not None:
         params["use_rep"] = use_rep
     if n_pcs is not None:
@@ -193,6 +208,89 @@ def _representation(adata: AnnData, use_rep: str | None, n_pcs: int | None, engi
     if isinstance(x, da.Array):
         x = x.compute()
     return x.toarray() if sparse.issparse(x) else np.asarray(x)
+
+
+def _scanpys(
+    name: str | None, n: int, n_neighbors: int, metric: Any, metric_kwds: Any, random_state: Any
+) -> Any:
+    """The transformer that scanpy takes for a name, or for a metric."""
+    if name == "sklearn" or (name is None and n < _EXACT_BELOW):
+        neighbors = _imported("sklearn.neighbors", "scikit-learn", name, metric)
+        return neighbors.KNeighborsTransformer(
+            algorithm="brute",
+            n_neighbors=min(n - 1, n_neighbors),
+            metric=metric,
+            metric_params=dict(metric_kwds),
+        )
+    if name == "rapids":
+        raise NotImplementedError(
+            "neighbors(transformer='rapids') is not there; leave it out for cellmill's own search"
+        )
+    if name not in (None, "pynndescent"):
+        raise ValueError(
+            f"transformer is {name!r}, and must be 'sklearn', 'pynndescent' or an object with "
+            "fit_transform"
+        )
+    # As umap asks, where scanpy chose it by itself.
+    umaps = {"n_trees": min(64, 5 + round(n**0.5 / 20.0)), "n_iters": max(5, round(np.log2(n)))}
+    pynndescent = _imported("pynndescent", "pynndescent", name, metric)
+    return pynndescent.PyNNDescentTransformer(
+        n_neighbors=n_neighbors,
+        metric=metric,
+        metric_kwds=dict(metric_kwds),
+        random_state=random_state,
+        **({} if name else umaps),
+    )
+
+
+def _imported(module: str, package: str, name: str | None, metric: Any) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        asked = f"metric={metric!r}" if name is None else f"transformer={name!r}"
+        raise ImportError(
+            f"neighbors({asked}) needs {package}; install it, or use the metric 'euclidean' or "
+            "'cosine', which need nothing"
+        ) from error
+
+
+def _without_itself(distances: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Neighbours of a constant number, of which each cell is the first of its own."""
+    n = distances.shape[0]
+    k = distances.nnz // n
+    indices, values = (part.reshape(n, k)[:, 1:] for part in (distances.indices, distances.data))
+    indptr = np.arange(0, n * (k - 1) + 1, k - 1)
+    return sparse.csr_matrix((values.ravel(), indices.ravel(), indptr), shape=(n, n))
+
+
+def _known(distances: Any) -> tuple[Any, sparse.csr_matrix]:
+    """Distances as they are stored, without those of cells to themselves, and as CSR."""
+    if sparse.issparse(distances):
+        stored = distances.tocsr(copy=True)
+        stored.setdiag(0)
+        stored.eliminate_zeros()
+        return stored, stored
+    stored = np.array(distances)
+    np.fill_diagonal(stored, 0)
+    n = len(stored)
+    rows, columns = np.nonzero(~np.eye(n, dtype=bool))
+    return stored, sparse.csr_matrix((stored[rows, columns], (rows, columns)), shape=(n, n))
+
+
+def _warn_of_ignored(use_rep: Any, n_pcs: Any, metric_kwds: Any, random_state: Any) -> None:
+    given = {
+        "use_rep": use_rep is not None,
+        "n_pcs": n_pcs is not None,
+        "metric_kwds": bool(metric_kwds),
+        "random_state": random_state != 0,
+    }
+    ignored = [name for name, is_given in given.items() if is_given]
+    if ignored:
+        warnings.warn(
+            f"Parameter(s) ignored if `distances` is given: {', '.join(ignored)}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _nearest(distances: sparse.csr_matrix, n_neighbors: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,9 @@ import warnings
 from enum import Enum
 from typing import Any
 
+import dask.array as da
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from .. import _foreign, _native
@@ -27,6 +29,7 @@ _empty = Empty.token
 
 # Solvers of scanpy's that are exact: what is computed here agrees with each of them.
 _EXACT = (None, "auto", "arpack", "covariance_eigh", "full")
+# Without centring, scanpy has the first three only.
 
 
 def pca(
@@ -47,6 +50,7 @@ def pca(
     key_added: str | None = None,
     copy: bool = False,
     engine: Any = None,
+    lazy: bool = False,
 ) -> AnnData | Any | None:
     """Find the principal components of the highly variable genes: one read of a lazy matrix.
 
@@ -58,10 +62,13 @@ def pca(
         How many components; ``None``: 50, or one less than the smaller side.
     layer
         The matrix to use in place of X.
-    obsm, chunked, chunk_size
-        Have no meaning here, or are not there yet: they raise.
+    obsm
+        The element of obsm to use in place of X.
     zero_center
-        ``False`` is not there yet.
+        Whether the mean of each gene is taken off first. Without, the components are the exact
+        singular vectors that scikit-learn's ``TruncatedSVD`` approximates.
+    chunked, chunk_size
+        Have no meaning here: they raise.
     svd_solver
         One of scanpy's exact solvers; all of them give what is computed here.
     random_state
@@ -83,17 +90,22 @@ def pca(
         Where the fold runs: ``"threads"`` (of this process), ``"dask"`` (the workers of the active
         ``distributed.Client``) or a client; ``None``: as ``cellmill.settings.engine`` says. The
         bits are the same.
+    lazy
+        Whether the scores of a lazy matrix stay lazy: a Dask array that projects the cells when it
+        is computed, with one more read. The components are found at once.
 
     Returns
     -------
     AnnData or numpy.ndarray or tuple or None
-        Writes ``obsm["X_pca"]`` (cells x components, numpy), ``varm["PCs"]`` (genes x components,
-        zeros outside the mask) and ``uns["pca"]`` (params, variance, variance_ratio).
+        Writes ``obsm["X_pca"]`` (cells x components, numpy, or Dask with `lazy`), ``varm["PCs"]``
+        (genes x components, zeros outside the mask) and ``uns["pca"]`` (params, variance,
+        variance_ratio). With `obsm`, the loadings are ``uns["pca"]["components"]``.
 
     Raises
     ------
     ValueError
-        Where the components are more than cells or genes allow.
+        Where the components are more than cells or genes allow, and with `lazy` where the matrix is
+        in memory.
     MemoryError
         Where the Gram matrix does not fit ``cellmill.settings.memory``.
 
@@ -112,26 +124,38 @@ def pca(
     >>> adata.obsm["X_pca"].shape, adata.varm["PCs"].shape
     ((500, 10), (300, 10))
     """
-    _refuse(obsm, zero_center, svd_solver, chunked, chunk_size)
+    _refuse(zero_center, svd_solver, chunked, chunk_size)
     if not isinstance(data, AnnData):
-        if layer is not None or key_added is not None:
-            raise ValueError("layer and key_added need an AnnData, and a matrix was given")
-        return _of_matrix(data, n_comps, mask_var, dtype, return_info, engine)
+        if layer is not None or obsm is not None or key_added is not None:
+            raise ValueError("layer, obsm and key_added need an AnnData, and a matrix was given")
+        mask = None if mask_var is _empty or mask_var is None else np.asarray(mask_var, dtype=bool)
+        scores, loadings, variance, ratio = _components(
+            data, mask, n_comps, zero_center, lazy, engine
+        )
+        scores = scores.astype(dtype, copy=False)
+        return (scores, loadings.T, ratio, variance) if return_info else scores
     if return_info:
         raise ValueError("return_info needs a matrix; with an AnnData, the results are in uns")
     adata = prepared(data, copy)
-    mask_var = _mask_name(adata, mask_var, use_highly_variable)
+    if obsm is not None:
+        if mask_var is not _empty and mask_var is not None:
+            raise ValueError("Argument `mask_var` is incompatible with `obsm`.")
+        mask_var = None
+    else:
+        mask_var = _mask_name(adata, mask_var, use_highly_variable)
     mask = _mask(adata, mask_var)
-    x = get_x(adata, layer)
-    scores, loadings, variance, ratio = _components(x, mask, n_comps, engine)
+    x = get_x(adata, layer, obsm)
+    scores, loadings, variance, ratio = _components(x, mask, n_comps, zero_center, lazy, engine)
     name = ("X_pca", "PCs", "pca") if key_added is None else (key_added,) * 3
     params = {
-        "zero_center": True,
+        "zero_center": zero_center,
         "use_highly_variable": isinstance(mask_var, str) and mask_var == "highly_variable",
         "mask_var": mask_var,
     }
     if layer is not None:
         params["layer"] = layer
+    if obsm is not None:
+        params["obsm"] = obsm
     small = np.float32 if x.dtype == np.float32 else np.float64
     if mask is None:
         whole = loadings.astype(small)
@@ -139,27 +163,22 @@ def pca(
         whole = np.zeros((adata.n_vars, loadings.shape[1]))
         whole[mask] = loadings
     adata.obsm[name[0]] = scores.astype(dtype, copy=False)
-    adata.varm[name[1]] = whole
     adata.uns[name[2]] = {
         "params": params,
         "variance": variance.astype(small),
         "variance_ratio": ratio.astype(small),
     }
+    if obsm is None:
+        adata.varm[name[1]] = whole
+    else:
+        adata.uns[name[2]]["components"] = whole
     return adata if copy else None
 
 
 def _refuse(
-    obsm: str | None,
-    zero_center: bool,
-    svd_solver: str | None,
-    chunked: bool,
-    chunk_size: int | None,
+    zero_center: bool, svd_solver: str | None, chunked: bool, chunk_size: int | None
 ) -> None:
-    if obsm is not None:
-        raise NotImplementedError("pca(obsm=…) is not there yet; give pca the matrix itself")
-    if not zero_center:
-        raise NotImplementedError("pca(zero_center=False) is not there yet")
-    if svd_solver not in _EXACT:
+    if svd_solver not in (_EXACT if zero_center else _EXACT[:3]):
         raise ValueError(
             f"svd_solver is {svd_solver!r}, which approximates, and the components here are exact; "
             "leave it out"
@@ -210,22 +229,34 @@ def _mask(adata: AnnData, mask_var: Any) -> np.ndarray | None:
     return mask
 
 
-def _components(x: Any, mask: np.ndarray | None, n_comps: int | None, engine: Any) -> tuple:
+def _components(
+    x: Any,
+    mask: np.ndarray | None,
+    n_comps: int | None,
+    zero_center: bool,
+    lazy: bool,
+    engine: Any,
+) -> tuple:
+    """Scores, loadings, variance, ratio."""
+    if isinstance(x, pd.DataFrame):
+        x = x.to_numpy()
     columns = None if mask is None else np.flatnonzero(mask).tolist()
     width = x.shape[1] if columns is None else len(columns)
     n_comps = _native.pca_n_comps(n_comps, x.shape[0], width)
     machine = settings._machine()
+    if lazy and not isinstance(x, da.Array):
+        raise ValueError("lazy=True needs a lazy matrix, and this one is in memory; leave it out")
     place = place_of(engine)
-    if _foreign.folds_elsewhere(x, place):
-        return _foreign.pca(machine, x, columns, n_comps, place)
-    refuse_in_memory(x, engine)
-    return _native.pca(machine, operand(x), columns, n_comps)
-
-
-def _of_matrix(
-    x: Any, n_comps: int | None, mask: Any, dtype: Any, return_info: bool, engine: Any
-) -> Any:
-    mask = None if mask is _empty or mask is None else np.asarray(mask, dtype=bool)
-    scores, loadings, variance, ratio = _components(x, mask, n_comps, engine)
-    scores = scores.astype(dtype, copy=False)
-    return (scores, loadings.T, ratio, variance) if return_info else scores
+    elsewhere = _foreign.folds_elsewhere(x, place)
+    if not elsewhere:
+        refuse_in_memory(x, engine)
+    if lazy and elsewhere:
+        found = _foreign.components(machine, x, columns, n_comps, zero_center, place)
+    elif lazy:
+        found = _native.pca_components(machine, operand(x), columns, n_comps, zero_center)
+    elif elsewhere:
+        return _foreign.pca(machine, x, columns, n_comps, zero_center, place)
+    else:
+        return _native.pca(machine, operand(x), columns, n_comps, zero_center)
+    mean, loadings, variance, ratio = found
+    return _foreign.scores(x, columns, mean, loadings), loadings, variance, ratio

@@ -6,7 +6,8 @@ use crate::{Context, Error, Event, Result};
 use faer::{Mat, Par, Side};
 use std::time::Instant;
 
-/// Principal components of centred columns (scanpy.pp.pca with `zero_center=True`).
+/// Principal components of the columns (scanpy.pp.pca), centred or as they are
+/// (`zero_center=False`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pca {
     /// The number of cells.
@@ -15,12 +16,13 @@ pub struct Pca {
     pub k: usize,
     /// The number of components.
     pub n_comps: usize,
-    /// Mean of each column.
+    /// What is taken off each column: its mean, or 0 where the columns are not centred.
     pub mean: Vec<f64>,
     /// Loadings, `k x n_comps`, row-major (scanpy's `varm["PCs"]`): orthonormal columns, in each
     /// the element of largest magnitude (the first of them) positive.
     pub loadings: Vec<f64>,
-    /// Variance along each component, with ddof 1, decreasing.
+    /// Variance along each component: with ddof 1, decreasing; where the columns are not centred,
+    /// that of the scores with ddof 0, as scikit-learn's `TruncatedSVD` has it.
     pub variance: Vec<f64>,
     /// `variance` over the total variance of the columns.
     pub variance_ratio: Vec<f64>,
@@ -28,12 +30,13 @@ pub struct Pca {
 
 /// Principal components from the Gram matrix of `n` cells: the covariance
 /// `(XᵀX − n m mᵀ) / (n − 1)` in full, all its eigenvectors on one thread (so the bits do not
-/// depend on the number of threads), the first `n_comps` kept.
+/// depend on the number of threads), the first `n_comps` kept. Without `zero_center`, those of
+/// `XᵀX / n` instead: the singular vectors of the columns as they are.
 ///
 /// # Errors
 /// [`Error::Parameter`] unless `1 <= n_comps <= min(n, k)`; [`Error::Data`] when no column
 /// varies; [`Error::Budget`]; [`Error::Cancelled`] (the decomposition is abandoned).
-pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize) -> Result<Pca> {
+pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) -> Result<Pca> {
     ctx.cancel().check()?;
     let started = Instant::now();
     let k = gram.k;
@@ -55,28 +58,41 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize) -> Result<Pca> {
         unit: "genes".to_owned(),
     });
     let n = gram.n as f64;
-    let ddof = (n - 1.0).max(1.0);
     let mean: Vec<f64> = gram.sums.iter().map(|s| s / n).collect();
+    let (ddof, centre) = if zero_center {
+        ((n - 1.0).max(1.0), mean.clone())
+    } else {
+        (n, vec![0.0; k])
+    };
     let mut covariance = Mat::<f64>::zeros(k, k);
     for j in 0..k {
         for i in 0..=j {
-            let value = (gram.get(i, j) - gram.sums[i] * mean[j]) / ddof;
+            let value = (gram.get(i, j) - gram.sums[i] * centre[j]) / ddof;
             covariance[(i, j)] = value;
             covariance[(j, i)] = value;
         }
     }
-    let total: f64 = (0..k).map(|i| covariance[(i, i)]).sum();
+    let off = |i: usize| if zero_center { 0.0 } else { mean[i] * mean[i] };
+    let total: f64 = (0..k).map(|i| covariance[(i, i)] - off(i)).sum();
     if !total.is_finite() || total <= 0.0 {
         return Err(Error::Data(format!(
             "the PCA found no variance in the {k} selected genes of {} cells (total variance {total})",
             gram.n
         )));
     }
-    let (variance, loadings) = abandonable(ctx, "the eigenproblem", move || {
+    let (mut variance, loadings) = abandonable(ctx, "the eigenproblem", move || {
         let result = decompose(&covariance, n_comps);
         drop(held);
         result
     })??;
+    if !zero_center {
+        for (component, variance) in variance.iter_mut().enumerate() {
+            let along: f64 = (0..k)
+                .map(|i| mean[i] * loadings[i * n_comps + component])
+                .sum();
+            *variance = (*variance - along * along).max(0.0);
+        }
+    }
     let variance_ratio = variance.iter().map(|v| v / total).collect();
     ctx.emit(Event::StageFinished {
         stage,
@@ -87,7 +103,7 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize) -> Result<Pca> {
         n: gram.n,
         k,
         n_comps,
-        mean,
+        mean: centre,
         loadings,
         variance,
         variance_ratio,

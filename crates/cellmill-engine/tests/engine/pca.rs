@@ -18,8 +18,8 @@ fn components_diagonalise_the_covariance() {
     let source = matrix.source().unwrap().with_block_rows(16);
     let ctx = Context::quiet(2).unwrap();
     let gram = run_stage(&ctx, "gram", &source, &[], &Gram::new(40), &()).unwrap();
-    let all = pca(&ctx, &gram, 40).unwrap();
-    let few = pca(&ctx, &gram, 7).unwrap();
+    let all = pca(&ctx, &gram, 40, true).unwrap();
+    let few = pca(&ctx, &gram, 7, true).unwrap();
     assert_eq!(few.variance, all.variance[..7]);
     assert!((all.variance_ratio.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     assert!(all.variance.windows(2).all(|w| w[0] >= w[1]));
@@ -80,7 +80,7 @@ fn threads_and_blocks_do_not_change_scores() {
     let result = |threads| {
         let ctx = Context::quiet(threads).unwrap();
         let gram = run_stage(&ctx, "gram", &source, &[], &Gram::new(40), &()).unwrap();
-        let pca = pca(&ctx, &gram, 20).unwrap();
+        let pca = pca(&ctx, &gram, 20, true).unwrap();
         (project(&ctx, &source, &pca).unwrap().data, pca)
     };
     assert_eq!(result(1), result(2));
@@ -96,9 +96,15 @@ fn refuses_what_cannot_be_decomposed() {
     };
     let source = constant.source().unwrap();
     let gram = run_stage(&ctx, "gram", &source, &[], &Gram::new(3), &()).unwrap();
-    assert!(matches!(pca(&ctx, &gram, 2), Err(Error::Data(_))));
-    assert!(matches!(pca(&ctx, &gram, 4), Err(Error::Parameter(_))));
-    assert!(matches!(pca(&ctx, &gram, 0), Err(Error::Parameter(_))));
+    assert!(matches!(pca(&ctx, &gram, 2, true), Err(Error::Data(_))));
+    assert!(matches!(
+        pca(&ctx, &gram, 4, true),
+        Err(Error::Parameter(_))
+    ));
+    assert!(matches!(
+        pca(&ctx, &gram, 0, true),
+        Err(Error::Parameter(_))
+    ));
     let gram = run_stage(
         &ctx,
         "gram",
@@ -108,7 +114,7 @@ fn refuses_what_cannot_be_decomposed() {
         &(),
     )
     .unwrap();
-    let found = pca(&ctx, &gram, 5).unwrap();
+    let found = pca(&ctx, &gram, 5, true).unwrap();
     assert!(project(&ctx, &source, &found).is_err());
     assert_eq!(source.n_cols(), 3);
     ctx.cancel().cancel();
@@ -116,5 +122,27 @@ fn refuses_what_cannot_be_decomposed() {
         run_stage(&ctx, "gram", &source, &[], &Gram::new(3), &()),
         Err(Error::Cancelled)
     ));
-    assert!(matches!(pca(&ctx, &gram, 5), Err(Error::Cancelled)));
+    assert!(matches!(pca(&ctx, &gram, 5, true), Err(Error::Cancelled)));
+}
+
+#[test]
+fn components_without_centring_are_those_of_the_columns_as_they_are() {
+    let matrix = prepared();
+    let source = matrix.source().unwrap();
+    let ctx = Context::quiet(2).unwrap();
+    let gram = run_stage(&ctx, "gram", &source, &[], &Gram::new(40), &()).unwrap();
+    let all = pca(&ctx, &gram, 40, false).unwrap();
+    assert!(all.mean.iter().all(|&m| m == 0.0));
+    assert!((all.variance_ratio.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    let scores = project(&ctx, &source, &all).unwrap();
+    for (component, &variance) in all.variance.iter().enumerate() {
+        let column: Vec<f64> = (0..300)
+            .map(|row| f64::from(scores.data[row * 40 + component]))
+            .collect();
+        let mean = column.iter().sum::<f64>() / 300.0;
+        let found = column.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 300.0;
+        assert!((found - variance).abs() < 1e-4 * (1.0 + variance));
+        // The first component is the mean of all cells, nearly.
+        assert!(component > 0 || mean.abs() > variance.sqrt());
+    }
 }

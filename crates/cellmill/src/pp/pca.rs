@@ -3,7 +3,8 @@
 use crate::slot::{Patch, Slot, dict, floats, matrix, text};
 use crate::{Error, Result, keys};
 use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::linalg::{pca, project};
+use cellmill_engine::linalg::{self, pca, project};
+use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::Gram;
 use cellmill_engine::{Context, Op, Reservation, Source, run_stage};
 use cellmill_io::{ArrayData, Elem, Scalar};
@@ -55,7 +56,7 @@ pub fn n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> Result<usize> 
 /// Principal components of the `selected` columns (`None`: all) of `source` after `ops`: one read.
 /// The columns are kept, so that the scores need no second one.
 ///
-/// Matches `sc.pp.pca(zero_center=True)`.
+/// Matches `sc.pp.pca(zero_center=…)`.
 ///
 /// # Errors
 /// When the kept columns, the Gram matrix or the scores do not fit the budget, no column varies, or
@@ -66,25 +67,56 @@ pub fn of_matrix(
     ops: &[Op],
     selected: Option<&[u32]>,
     n_comps: usize,
+    zero_center: bool,
 ) -> Result<Pca> {
+    let (ops, width) = selecting(source, ops, selected)?;
+    let kept = KeptColumns::new(ctx, source.grid(), width, Precision::F32);
+    run_stage(ctx, "selected genes", source, &ops, &(), &kept)?;
+    Ok(of_kept(ctx, &kept, n_comps, zero_center)?.0)
+}
+
+/// The ops with a selection of columns at their end, and the columns that they leave.
+fn selecting(source: &dyn Source, ops: &[Op], selected: Option<&[u32]>) -> Result<(Vec<Op>, u32)> {
     let mut ops = ops.to_vec();
     if let Some(genes) = selected {
         ops.push(Op::SelectGenes {
             genes: genes.to_vec(),
         });
     }
-    let width =
-        cellmill_engine::op::Pipeline::new(&ops, source.n_rows(), source.n_cols())?.n_cols();
-    let kept = KeptColumns::new(ctx, source.grid(), width, Precision::F32);
-    run_stage(ctx, "selected genes", source, &ops, &(), &kept)?;
-    Ok(of_kept(ctx, &kept, n_comps)?.0)
+    let width = Pipeline::new(&ops, source.n_rows(), source.n_cols())?.n_cols();
+    Ok((ops, width))
+}
+
+/// The components alone, without the scores: one read, and nothing is kept. They are those of
+/// [`of_matrix`], to the last bit.
+///
+/// # Errors
+/// As [`of_matrix`].
+pub fn components(
+    ctx: &Context,
+    source: &dyn Source,
+    ops: &[Op],
+    selected: Option<&[u32]>,
+    n_comps: usize,
+    zero_center: bool,
+) -> Result<linalg::Pca> {
+    let (mut ops, width) = selecting(source, ops, selected)?;
+    // What kept columns hold.
+    ops.push(Op::RoundF32);
+    let gram = run_stage(ctx, "Gram matrix", source, &ops, &Gram::new(width), &())?;
+    Ok(pca(ctx, &gram, n_comps, zero_center)?)
 }
 
 /// Principal components of columns that an earlier stage kept, and the scores' bytes in the budget.
 ///
 /// # Errors
 /// As [`of_matrix`].
-pub fn of_kept(ctx: &Context, kept: &KeptColumns, n_comps: usize) -> Result<(Pca, Reservation)> {
+pub fn of_kept(
+    ctx: &Context,
+    kept: &KeptColumns,
+    n_comps: usize,
+    zero_center: bool,
+) -> Result<(Pca, Reservation)> {
     let gram = run_stage(
         ctx,
         "Gram matrix",
@@ -93,7 +125,7 @@ pub fn of_kept(ctx: &Context, kept: &KeptColumns, n_comps: usize) -> Result<(Pca
         &Gram::new(kept.n_cols()),
         &(),
     )?;
-    let components = pca(ctx, &gram, n_comps)?;
+    let components = pca(ctx, &gram, n_comps, zero_center)?;
     drop(gram);
     let scores = project(ctx, kept, &components)?;
     let pca = Pca {

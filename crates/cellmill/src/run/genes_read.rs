@@ -74,7 +74,7 @@ pub fn read_genes(
         }
         _ => run_stage(ctx, stage, source, &with(&normalise, select), &(), &kept)?,
     }
-    let (pca, held) = pp::pca::of_kept(ctx, &kept, n_comps)?;
+    let (pca, held) = pp::pca::of_kept(ctx, &kept, n_comps, true)?;
     Ok(GenesRead { pca, held })
 }
 
