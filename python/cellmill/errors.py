@@ -6,6 +6,18 @@ refused before any work starts, such as an unknown flavour, raise Python's own e
 scanpy.
 """
 
+__all__ = [
+    "BudgetError",
+    "DataError",
+    "Error",
+    "ExistsError",
+    "FileError",
+    "MissingElementError",
+    "NotFoundError",
+    "ParameterError",
+    "UnsupportedError",
+]
+
 
 class Error(Exception):
     """What every exception of cellmill's own is; by itself: a bug, please report it."""
