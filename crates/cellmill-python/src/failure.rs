@@ -45,7 +45,7 @@ impl From<Failure> for PyErr {
         let text = error.to_string();
         match error {
             cellmill::Error::Io(error) => of_file(&error, text),
-            cellmill::Error::Engine(error) => of_engine(error, text),
+            cellmill::Error::Engine(error) => of_engine(&error, text),
             cellmill::Error::Parameter(_) => raised("ParameterError", text),
             cellmill::Error::Data(_) => raised("DataError", text),
         }
@@ -74,6 +74,7 @@ fn of_engine(error: &cellmill_engine::Error, text: String) -> PyErr {
 fn of_file(error: &cellmill_io::Error, text: String) -> PyErr {
     use cellmill_io::Error as E;
     let class = match error {
+        E::Engine(error) => return of_engine(error, text),
         E::NotFound { .. } => "NotFoundError",
         E::MissingElement { .. } => "MissingElementError",
         E::Unsupported { .. } => "UnsupportedError",

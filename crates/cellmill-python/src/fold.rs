@@ -171,7 +171,7 @@ pub fn read_moments<'py>(
 }
 
 /// Components for Python: means, loadings, variance, ratio.
-pub fn components<'py>(py: Python<'py>, found: linalg::Pca) -> PyResult<Bound<'py, PyAny>> {
+pub fn solved<'py>(py: Python<'py>, found: linalg::Pca) -> PyResult<Bound<'py, PyAny>> {
     (
         PyArray1::from_vec(py, found.mean),
         matrix(py, found.loadings, found.n_comps)?,
@@ -195,7 +195,7 @@ pub fn solve_gram<'py>(
         let gram = run::finish(&Gram::new(n_cols), state)?;
         Ok(linalg::pca(ctx, &gram, n_comps, zero_center)?)
     })?;
-    components(py, found)
+    solved(py, found)
 }
 
 /// The scores of one chunk, on the calling thread.

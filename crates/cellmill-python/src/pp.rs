@@ -2,7 +2,7 @@
 
 use crate::enter::{Machine, detached, enter};
 use crate::failure::{Failure, bug};
-use crate::fold::components;
+use crate::fold::solved;
 use crate::operand::operand;
 use cellmill::params::{Metric, RunParams};
 use cellmill::pp;
@@ -235,7 +235,7 @@ pub fn pca_components<'py>(
             zero_center,
         )?)
     })?;
-    components(py, found)
+    solved(py, found)
 }
 
 fn graph<'py>(py: Python<'py>, graph: WeightedGraph) -> PyResult<Bound<'py, PyAny>> {
