@@ -36,7 +36,7 @@ class Cluster:
         """Scores, loadings, variance and its ratio."""
         plan = _native.Matrix.open(*matrix).normalize_total(target_sum).log1p(base)
         x, machine = LazyMatrix.of(plan), settings._machine()
-        found = _foreign.pca(machine, x, list(selected), n_comps, self._place)
+        found = _foreign.pca(machine, x, list(selected), n_comps, True, self._place)
         return tuple(map(aligned, found))
 
     def knn(self, points: np.ndarray, n_neighbors: int, metric: str, seed: int) -> tuple:
