@@ -7,6 +7,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from . import _native
+from ._engine import place_of
 from ._lazy import LazyMatrix, plan_of
 from ._settings import settings
 
@@ -63,6 +64,7 @@ def _lines(x: Any, name: str) -> list[str]:
             f"{name}: native, {plan.shape[0]} x {plan.shape[1]}, {plan.dtype}",
             f"  reads   {plan.describe()}",
             f"  blocks  {len(plan.block_rows)}",
+            f"  runs    {_where('on the threads of this process')}",
             f"  ops     {' > '.join(ops) if ops else 'none'}",
             "  reads of the file: highly_variable_genes 1, pca 1, normalize_total 0 "
             "(1 where target_sum is None)",
@@ -72,13 +74,19 @@ def _lines(x: Any, name: str) -> list[str]:
             f"{name}: foreign, {x.shape[0]} x {x.shape[1]}, {x.dtype}",
             f"  why     {_why(x)}",
             f"  chunks  {x.numblocks[0]} x {x.numblocks[1]}, folded as Dask tasks",
-            "  passes over the chunks: highly_variable_genes 1, pca 2",
+            f"  runs    {_where('where Dask computes in this process')}",
+            "  passes over the chunks: highly_variable_genes 1, pca 2 (1 on a cluster)",
         ]
     if x is None:
         return [f"{name}: there is none"]
     kind = f"scipy {x.format}" if sparse.issparse(x) else type(x).__name__
     how = "read in place" if sparse.issparse(x) and x.format == "csr" else "turned into CSR first"
     return [f"{name}: in memory, {x.shape[0]} x {x.shape[1]}, {x.dtype}, {kind}, {how}"]
+
+
+def _where(otherwise: str) -> str:
+    client = place_of().client
+    return otherwise if client is None else f"on the workers of {client.scheduler.address}"
 
 
 def _why(x: da.Array) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 
 import anndata as ad
 import cellmill as cm
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 import scanpy as sc
 from cellmill._engine import Place
+from cellmill.dask import _neighbors
 from cellmill.dask._check import check_workers, common_kernel
-from cellmill.dask._neighbors import neighbors
 from conftest import chunked
 from distributed import Client, LocalCluster
 
@@ -184,9 +185,19 @@ def again(adata, step):
 @pytest.mark.parametrize(
     "step", ["hvg-span", "pca-gram", "pca-project", "neighbors-cells", "neighbors-pull"]
 )
-def test_a_killed_worker_changes_nothing(client, analysed, big, expected, step):
+def test_a_killed_worker_changes_nothing(client, analysed, big, expected, step, monkeypatch):
+    # Points that are scattered, as those of a large atlas are.
+    monkeypatch.setattr(_neighbors, "_SMALL", 0)
     adata = analysed.copy()
     assert kill_while(client, step, lambda: again(adata, step)) == expected[big]
+
+
+def test_the_only_worker_killed_with_the_points(analysed, big, expected, monkeypatch):
+    monkeypatch.setattr(_neighbors, "_SMALL", 0)
+    adata = analysed.copy()
+    with start(1) as cluster, Client(cluster) as client:
+        call = partial(again, adata, "neighbors")
+        assert kill_while(client, "neighbors-cells", call) == expected[big]
 
 
 def test_a_late_worker_is_used(path):
@@ -337,6 +348,6 @@ def test_the_lowest_common_kernel(client, analysed):
     points = np.ascontiguousarray(analysed.obsm["X_pca"][:4200])
     asked = (cm.settings._machine(), points, 15, "cosine", 0)
     theirs = cm._native.neighbors(*asked)
-    ours = neighbors(*asked, Place(client), kernel="portable")
+    ours = _neighbors.neighbors(*asked, Place(client), kernel="portable")
     for mine, local in zip(ours[0] + ours[1], theirs[0] + theirs[1], strict=True):
         assert np.array_equal(mine, local)
