@@ -3,8 +3,8 @@
 Usage: python bench/cluster.py ATLAS.h5ad [--workers 2] [--repeat 2] [--skip-scanpy]
 
 Every engine gets the same number of cores. Times are the best of the repeats, in seconds of
-wall and of CPU (this process and the workers); the file is read once beforehand, so that all of them
-find it in the page cache.
+wall and of CPU (this process and the workers); the file is read once beforehand, so that all of
+them find it in the page cache.
 """
 
 import argparse
