@@ -16,7 +16,10 @@ from command import ok, refused
 from datasets import made, real, synthetic
 
 OPTIONS = ["--n-top-genes", 300, "--n-comps", 20, "--epochs", 20, "--quiet"]
-FORMATS = ["csc", "dense", "dense-chunked", "10x-v3", "10x-v2", "mtx", "mtx-gz"]
+FORMATS = [
+    *["csc", "dense", "dense-chunked", "10x-v3", "10x-v2", "mtx", "mtx-gz"],
+    *["zarr-v2", "zarr-v3", "zarr-sharded", "zarr-csc", "zarr-dense"],
+]
 
 
 def cells() -> ad.AnnData:
@@ -111,10 +114,15 @@ def write(folder, adata, name):
             return tenx_h5(folder / f"{name}.h5", adata, int(name[-1]))
         case "mtx" | "mtx-gz":
             return mtx(folder / name, adata, name == "mtx-gz")
-        case "zarr-v2" | "zarr-v3" | "zarr-sharded":
+        case _:
             path = folder / f"{name}.zarr"
-            ad.settings.zarr_write_format = 2 if name == "zarr-v2" else 3
-            adata.write_zarr(path)
+            copy = adata.copy()
+            make = {"zarr-csc": sparse.csc_matrix, "zarr-dense": lambda x: x.toarray()}
+            copy.X = make.get(name, sparse.csr_matrix)(copy.X)
+            sharded = name == "zarr-sharded"
+            version = 2 if name == "zarr-v2" else 3
+            with ad.settings.override(zarr_write_format=version, auto_shard_zarr_v3=sharded):
+                copy.write_zarr(path)
     return path
 
 
@@ -155,7 +163,7 @@ def test_run_is_the_same(name, adata, folder, reference):
     assert list(found.var["gene_ids"].astype(str)) == list(adata.var["gene_ids"])
     assert (found.layers["counts"] != adata.X).nnz == 0
     assert (found.var["highly_variable"] == reference.var["highly_variable"]).all()
-    if name.startswith("dense"):
+    if "dense" in name:
         # Blocks begin elsewhere: sums are rounded otherwise.
         np.testing.assert_allclose(found.X.toarray(), reference.X.toarray(), rtol=1e-6)
         np.testing.assert_allclose(
@@ -299,3 +307,69 @@ def test_10x_that_contradicts_itself(adata, tmp_path):
     refused(
         "run", other, "-o", tmp_path / "no.h5ad", names=["indices", "below 60"], leaves=tmp_path
     )
+
+
+@pytest.mark.parametrize("how", ["no metadata", "cut chunk", "cut JSON", "no obs", "short indptr"])
+def test_broken_zarr(how, adata, tmp_path):
+    path = write(tmp_path, small(adata, 50, 60), "zarr-v3")
+    match how:
+        case "no metadata":
+            (path / "zarr.json").unlink()
+        case "cut chunk":
+            chunk = path / "X/data/c/0"
+            chunk.write_bytes(chunk.read_bytes()[:-20])
+        case "cut JSON":
+            file = path / "X/data/zarr.json"
+            file.write_text(file.read_text()[:50])
+        case "no obs":
+            shutil.rmtree(path / "obs")
+        case "short indptr":
+            file = path / "X/indptr/zarr.json"
+            file.write_text(file.read_text().replace("51", "50"))
+    refused("run", path, "-o", tmp_path / "no.h5ad", names=["zarr-v3.zarr"], leaves=tmp_path)
+
+
+@pytest.mark.parametrize("join", ["inner", "outer"])
+def test_several_files_are_anndatas_concat(join, tmp_path):
+    """As `anndata.concat`, of files in different formats with different genes."""
+    whole = synthetic(cells=600, genes=300)
+    whole.var["gene_ids"] = [f"E{i}" for i in range(300)]
+    parts, files = {}, []
+    for i, name in enumerate(["csr", "csc", "dense"]):
+        rng = np.random.default_rng(i)
+        part = whole[i * 200 : i * 200 + 200, rng.permutation(300)[: 280 - i]].copy()
+        files.append(write(tmp_path, part, name))
+        parts[name] = part
+    target = tmp_path / "out.h5ad"
+    few = ["--n-top-genes", 80, "--n-comps", 5, "--epochs", 20, "--quiet"]
+    ok("run", *files, "-o", target, "--batch-column", "sample", "--join", join, *few)
+    found = ad.read_h5ad(target)
+    expected = ad.concat(parts, label="sample", join=join)
+    assert list(found.obs_names) == list(expected.obs_names)
+    assert list(found.var_names) == list(expected.var_names)
+    assert list(found.obs["sample"]) == list(expected.obs["sample"])
+    assert list(found.obs["type"]) == list(expected.obs["type"])
+    assert (found.layers["counts"] != sparse.csr_matrix(expected.X)).nnz == 0
+    assert list(found.var["gene_ids"]) == [f"E{n[4:]}" for n in found.var_names]
+    one = tmp_path / "one.h5ad"
+    expected.X = sparse.csr_matrix(expected.X)
+    expected.write_h5ad(one)
+    ok("run", one, "-o", tmp_path / "one-result.h5ad", *few)
+    reference = ad.read_h5ad(tmp_path / "one-result.h5ad")
+    assert (found.var["highly_variable"] == reference.var["highly_variable"]).all()
+    np.testing.assert_allclose(found.X.toarray(), reference.X.toarray(), rtol=1e-6)
+
+
+def test_several_files_that_cannot_be_put_together(tmp_path):
+    a, b = synthetic(cells=100, genes=80), synthetic(cells=100, genes=80)
+    b.var_names = [f"other{i}" for i in range(80)]
+    a.obs["sample"] = "x"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    files = [write(tmp_path / "a", a, "csr"), write(tmp_path / "b", b, "csr")]
+    out = ["-o", tmp_path / "out.h5ad", "--n-comps", 5]
+    refused("run", *files, *out, names=["no gene in common"], leaves=tmp_path)
+    c = a.copy()
+    c.var_names = ["gene0", *c.var_names[1:-1], "gene0"]
+    files[1] = write(tmp_path / "b", c, "csr")
+    refused("run", *files, *out, names=["gene0", "twice"], leaves=tmp_path)

@@ -9,8 +9,9 @@ from importlib.metadata import version as _version
 
 from . import datasets, errors, pl, pp, tl
 from ._explain import explain
-from ._read import read_h5ad
+from ._read import read_h5ad, read_zarr
 from ._settings import settings
+from ._tenx import read_10x_h5, read_10x_mtx
 from ._write import attach, write_h5ad
 from .errors import Error
 
@@ -24,7 +25,10 @@ __all__ = [
     "explain",
     "pl",
     "pp",
+    "read_10x_h5",
+    "read_10x_mtx",
     "read_h5ad",
+    "read_zarr",
     "settings",
     "tl",
     "write_h5ad",

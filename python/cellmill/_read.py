@@ -44,8 +44,8 @@ def read_h5ad(
     -------
     anndata.AnnData
         obs, var, uns, obsm, varm, obsp and varp in memory; X, layers and raw as lazy Dask arrays of
-        CSR chunks (cells x genes, in the file's dtype). Dense and CSC matrices are read by
-        :func:`anndata.experimental.read_elem_lazy`.
+        CSR chunks (cells x genes, in the file's dtype), also where the file has them dense or CSC.
+        CSC is turned around through a scratch file before its first chunk is read.
 
     Raises
     ------
@@ -73,49 +73,106 @@ def read_h5ad(
     (20, 300)
     """
     path = Path(path)
-    found = {address: (encoding, native) for address, encoding, native in _native.matrices(path)}
-    chosen = _address(found, matrix, path)
+    found = _native.matrices(path)
     with h5py.File(path, "r") as file:
+        return _lazy(file, path, found, matrix, columns, block_rows)
 
-        def lazy(address: str) -> Any:
-            if found[address][1]:
-                return LazyMatrix.of(_native.Matrix.open(path, address, block_rows))
-            # Dense, CSC, or stored in a way that only anndata reads.
-            return ad.experimental.read_elem_lazy(file[address])
 
-        obs = _obs(file, columns, path)
-        var = _dataframe(file["var"])
-        parts = {
-            key: read_elem(file[key]) if key in file else {}
-            for key in ("obsm", "varm", "obsp", "varp", "uns")
-        }
-        layers = {a.removeprefix("layers/"): a for a in found if a.startswith("layers/")}
-        raw = None
-        if chosen is None:
-            if "raw/X" in found:
-                raw = {"X": lazy("raw/X"), "var": _dataframe(file["raw/var"])}
-                if "raw/varm" in file:
-                    raw["varm"] = read_elem(file["raw/varm"])
-            x = lazy("X") if "X" in found else None
-        else:
-            x = lazy(chosen)
-            layers.pop(chosen.removeprefix("layers/"), None) if chosen != "X" else None
-            if chosen != "X":
-                dropped = [f"uns/{key}" for key in _STALE_UNS if parts["uns"].pop(key, None)]
-                if chosen == "raw/X":
-                    var, gone = _raw_var(file, var)
-                    if gone:
-                        dropped += [f"layers/{name}" for name in layers]
-                        dropped += [f"{k}/{name}" for k in ("varm", "varp") for name in parts[k]]
-                        layers, parts["varm"], parts["varp"] = {}, {}, {}
-                if dropped:
-                    warnings.warn(
-                        f"X is {chosen}; what belongs to another matrix was left out: "
-                        + ", ".join(dropped),
-                        UserWarning,
-                        stacklevel=2,
-                    )
-        lazies = {name: lazy(address) for name, address in layers.items()}
+def read_zarr(
+    store: str | os.PathLike[str],
+    matrix: str | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    block_rows: int | None = None,
+) -> ad.AnnData:
+    """Open a zarr folder of AnnData, of version 2 or 3: annotations in memory, matrices lazy.
+
+    Parameters
+    ----------
+    store
+        The folder.
+    matrix
+        The matrix that becomes X, as in :func:`read_h5ad`.
+    columns
+        Columns of obs to read. ``None``: all.
+    block_rows
+        Cells of a chunk. ``None``: as many as hold about a million entries.
+
+    Returns
+    -------
+    anndata.AnnData
+        As :func:`read_h5ad`.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such folder.
+    OSError
+        Where it is no zarr folder.
+    KeyError
+        Where it has no such matrix or column.
+
+    Notes
+    -----
+    Stands where :func:`anndata.io.read_zarr` stood.
+    """
+    import zarr
+
+    path = Path(store)
+    found = _native.matrices(path)
+    return _lazy(zarr.open_group(path, mode="r"), path, found, matrix, columns, block_rows)
+
+
+def _lazy(
+    file: Any,
+    path: Path,
+    matrices: list[tuple[str, str, bool]],
+    matrix: str | None,
+    columns: Sequence[str] | None,
+    block_rows: int | None,
+) -> ad.AnnData:
+    found = {address: (encoding, native) for address, encoding, native in matrices}
+    chosen = _address(found, matrix, path)
+
+    def lazy(address: str) -> Any:
+        if found[address][1]:
+            return LazyMatrix.of(_native.Matrix.open(path, address, block_rows))
+        # Stored in a way that only anndata reads.
+        return ad.experimental.read_elem_lazy(file[address])
+
+    obs = _obs(file, columns, path)
+    var = _dataframe(file["var"])
+    parts = {
+        key: read_elem(file[key]) if key in file else {}
+        for key in ("obsm", "varm", "obsp", "varp", "uns")
+    }
+    layers = {a.removeprefix("layers/"): a for a in found if a.startswith("layers/")}
+    raw = None
+    if chosen is None:
+        if "raw/X" in found:
+            raw = {"X": lazy("raw/X"), "var": _dataframe(file["raw/var"])}
+            if "raw/varm" in file:
+                raw["varm"] = read_elem(file["raw/varm"])
+        x = lazy("X") if "X" in found else None
+    else:
+        x = lazy(chosen)
+        layers.pop(chosen.removeprefix("layers/"), None) if chosen != "X" else None
+        if chosen != "X":
+            dropped = [f"uns/{key}" for key in _STALE_UNS if parts["uns"].pop(key, None)]
+            if chosen == "raw/X":
+                var, gone = _raw_var(file, var)
+                if gone:
+                    dropped += [f"layers/{name}" for name in layers]
+                    dropped += [f"{k}/{name}" for k in ("varm", "varp") for name in parts[k]]
+                    layers, parts["varm"], parts["varp"] = {}, {}, {}
+            if dropped:
+                warnings.warn(
+                    f"X is {chosen}; what belongs to another matrix was left out: "
+                    + ", ".join(dropped),
+                    UserWarning,
+                    stacklevel=3,
+                )
+    lazies = {name: lazy(address) for name, address in layers.items()}
     return ad.AnnData(X=x, obs=obs, var=var, layers=lazies, raw=raw, **parts)
 
 
@@ -130,7 +187,7 @@ def _address(found: dict, matrix: str | None, path: Path) -> str | None:
     return named
 
 
-def _obs(file: h5py.File, columns: Sequence[str] | None, path: Path) -> pd.DataFrame:
+def _obs(file: Any, columns: Sequence[str] | None, path: Path) -> pd.DataFrame:
     group = file["obs"]
     if columns is None:
         return _dataframe(group)
@@ -144,11 +201,11 @@ def _obs(file: h5py.File, columns: Sequence[str] | None, path: Path) -> pd.DataF
     return pd.DataFrame({c: read_elem(group[c]) for c in columns}, index=pd.Index(index))
 
 
-def _dataframe(group: h5py.Group) -> pd.DataFrame:
+def _dataframe(group: Any) -> pd.DataFrame:
     return read_elem(group)
 
 
-def _raw_var(file: h5py.File, var: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
+def _raw_var(file: Any, var: pd.DataFrame) -> tuple[pd.DataFrame, bool]:
     """raw/var with the columns of var joined; whether its genes are others."""
     raw = _dataframe(file["raw/var"])
     same = raw.index.equals(var.index)

@@ -8,6 +8,8 @@ import pytest
 import scanpy as sc
 
 PAIRS = [
+    (cm.read_10x_h5, sc.read_10x_h5),
+    (cm.read_10x_mtx, sc.read_10x_mtx),
     (cm.pp.normalize_total, sc.pp.normalize_total),
     (cm.pp.log1p, sc.pp.log1p),
     (cm.pp.highly_variable_genes, sc.pp.highly_variable_genes),
@@ -18,7 +20,12 @@ PAIRS = [
 ]
 # Our own keywords, which come last and are keyword-only.
 OWN: dict[str, set[str]] = {
+<<<<<<< HEAD
     name: {"engine"} for name in ("normalize_total", "highly_variable_genes", "pca", "neighbors")
+=======
+    "read_10x_h5": {"block_rows"},
+    "read_10x_mtx": {"block_rows"},
+>>>>>>> 4db8332 (AnnData zarr folders, several files as one, and cellmill convert)
 }
 OWN["pca"] = {"engine", "lazy"}
 

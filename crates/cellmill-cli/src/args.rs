@@ -1,13 +1,17 @@
 //! The command line: one definition of every flag.
 
+mod convert;
 mod machine;
 mod run;
 mod size;
 
+pub use convert::ConvertArgs;
 pub use machine::MachineArgs;
 pub use run::RunArgs;
 pub use size::Size;
 
+use cellmill::input::Several;
+use cellmill::matrix::Join;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -39,6 +43,8 @@ pub enum Command {
     Leiden(StepArgs),
     /// Lays the neighbour graph out in the plane.
     Umap(StepArgs),
+    /// Writes a file in another form: CSR, other compression, some of the cells and genes.
+    Convert(ConvertArgs),
     /// Writes a realistic synthetic atlas.
     Simulate(SimulateArgs),
     /// Draws pictures of a result.
@@ -48,7 +54,7 @@ pub enum Command {
 /// Options of `info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// The h5ad file.
+    /// An h5ad file, a zarr folder, or a file or folder of 10x Genomics.
     pub file: PathBuf,
     /// Prints JSON.
     #[arg(long)]
@@ -58,7 +64,7 @@ pub struct InfoArgs {
 /// Options of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// The h5ad file.
+    /// An h5ad file, a zarr folder, or a file or folder of 10x Genomics.
     pub file: PathBuf,
     /// Prints JSON.
     #[arg(long)]
@@ -93,8 +99,11 @@ pub struct OutputArgs {
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub struct WholeArgs {
-    /// The h5ad file.
-    pub file: PathBuf,
+    /// An h5ad file, a zarr folder, or a file or folder of 10x Genomics; several are put together.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) several: SeveralArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]
@@ -115,10 +124,48 @@ pub struct WholeArgs {
     pub figs: Option<PathBuf>,
 }
 
+/// How several files are put together.
+#[derive(Debug, Args)]
+pub struct SeveralArgs {
+    /// The column of obs that says which file a cell is from.
+    #[arg(long, value_name = "KEY")]
+    pub batch_column: Option<String>,
+    /// Which genes stay: those of all files, or those of any.
+    #[arg(long, value_enum, default_value_t = JoinArg::Inner)]
+    pub join: JoinArg,
+    /// Appends this and the file's name to the names of its cells.
+    #[arg(long, value_name = "TEXT")]
+    pub index_unique: Option<String>,
+}
+
+/// Which genes of several files stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JoinArg {
+    /// Those that all files have.
+    Inner,
+    /// Those that any file has.
+    Outer,
+}
+
+impl SeveralArgs {
+    /// What the library wants.
+    pub(crate) fn how(&self) -> Several {
+        Several {
+            batch_column: self.batch_column.clone(),
+            join: match self.join {
+                JoinArg::Inner => Join::Inner,
+                JoinArg::Outer => Join::Outer,
+            },
+            index_unique: self.index_unique.clone(),
+        }
+    }
+}
+
 /// Options of a single step.
 #[derive(Debug, Args)]
 pub struct StepArgs {
-    /// The h5ad file, with what the step needs.
+    /// An h5ad file with what the step needs; for the first steps also a zarr folder, or a file or
+    /// folder of 10x Genomics.
     pub file: PathBuf,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

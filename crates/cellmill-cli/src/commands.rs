@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod convert;
 mod info;
 mod plan;
 mod plot;
@@ -14,6 +15,7 @@ use anyhow::Result;
 /// Does what the command says.
 pub fn dispatch(command: Command, connect: Option<Connect<'_>>) -> Result<()> {
     match command {
+        Command::Convert(args) => convert::convert(&args),
         Command::Info(args) => info::info(&args),
         Command::Plan(args) => plan::plan(args),
         Command::Run(args) => run::run(args, connect),

@@ -6,17 +6,19 @@ use crate::elem::{DataFrame, Elem};
 use crate::elem_read::{self, dataframe};
 use crate::error::{Error, Result};
 use crate::file_matrix::FileMatrix;
-use crate::matrix::{self, MatrixInfo};
+use crate::matrix::{self, MatrixInfo, ReadPath};
 use crate::open::{FileIdentity, Opened};
 use crate::store::hdf5::Kind;
+use crate::store::zarr::{Node, Zarr};
 use crate::tenx::{self, Tables};
-use crate::turned;
+use crate::turned::{self, TurnedSource};
 use crate::workspace::Workspace;
-use std::path::Path;
+use crate::zarr_read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Cells and genes that are open for reading: an h5ad file, an HDF5 file of 10x Genomics or a folder
-/// of its Matrix Market files. Nothing is ever written to it, and of HDF5 a program that writes is
+/// Cells and genes that are open for reading: an h5ad file, a zarr folder of AnnData, an HDF5
+/// file of 10x Genomics or a folder of its Matrix Market files. Nothing is ever written to it, and of HDF5 a program that writes is
 /// kept out as long as this is alive.
 ///
 /// Addresses are those of an h5ad file: `obs`, `X`, `raw/X`, `layers/counts`, `uns/pca/variance`.
@@ -30,6 +32,64 @@ pub struct H5ad {
 enum Store {
     Hdf5(Arc<Opened>),
     Tables(Arc<Tables>),
+    Zarr(Arc<Zarr>),
+    Together(Arc<Together>),
+}
+
+/// Cells and genes that were put together from several files.
+#[derive(Clone)]
+pub struct Together {
+    /// The path that is named in messages.
+    pub path: PathBuf,
+    /// The cells.
+    pub obs: DataFrame,
+    /// The genes.
+    pub var: DataFrame,
+    /// The counts.
+    pub x: Arc<dyn FileMatrix>,
+}
+
+impl std::fmt::Debug for Together {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.x.describe())
+    }
+}
+
+impl Together {
+    fn missing(&self, address: &str) -> Error {
+        Error::MissingElement {
+            path: self.path.clone(),
+            element: address.into(),
+            instead: "of several files there are obs, var and X".into(),
+        }
+    }
+
+    fn frame(&self, address: &str) -> Result<&DataFrame> {
+        match address {
+            "obs" => Ok(&self.obs),
+            "var" => Ok(&self.var),
+            other => Err(self.missing(other)),
+        }
+    }
+
+    fn info(&self, address: &str) -> Result<MatrixInfo> {
+        if address != "X" {
+            return Err(self.missing(address));
+        }
+        Ok(MatrixInfo {
+            address: "X".into(),
+            encoding: "csr".into(),
+            shape: self.x.shape(),
+            nnz: self.x.nnz(),
+            data_dtype: self.x.stored_dtype(),
+            indices_dtype: "int64".into(),
+            indptr_dtype: "int64".into(),
+            chunk_entries: None,
+            filters: Vec::new(),
+            compressed_bytes: 0,
+            path: ReadPath::Fast,
+        })
+    }
 }
 
 impl H5ad {
@@ -49,6 +109,10 @@ impl H5ad {
     pub fn open_in(path: &Path, workspace: &Workspace) -> Result<Self> {
         let store = match tenx::mtx::open(path)? {
             Some(tables) => Store::Tables(Arc::new(tables)),
+            None if path.is_dir() => match Zarr::open(path)? {
+                Some(zarr) => Store::Zarr(Arc::new(zarr)),
+                None => Store::Hdf5(Arc::new(Opened::open(path)?)),
+            },
             None => {
                 let file = Arc::new(Opened::open(path)?);
                 match tenx::hdf5::open(&file)? {
@@ -63,11 +127,21 @@ impl H5ad {
         })
     }
 
+    /// Cells and genes of several files, as if they were one.
+    pub fn together(all: Together) -> Self {
+        Self {
+            store: Store::Together(Arc::new(all)),
+            workspace: Workspace::default(),
+        }
+    }
+
     /// The path that was opened.
     pub fn path(&self) -> &Path {
         match &self.store {
             Store::Hdf5(file) => &file.path,
             Store::Tables(tables) => &tables.path,
+            Store::Zarr(zarr) => &zarr.origin.path,
+            Store::Together(all) => &all.path,
         }
     }
 
@@ -76,6 +150,8 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => file.identity.clone(),
             Store::Tables(tables) => tables.identity.clone(),
+            Store::Zarr(zarr) => zarr.origin.identity.clone(),
+            Store::Together(all) => all.x.spec().file,
         }
     }
 
@@ -84,6 +160,7 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => &file.warnings,
             Store::Tables(tables) => &tables.warnings,
+            Store::Zarr(_) | Store::Together(_) => &[],
         }
     }
 
@@ -100,6 +177,14 @@ impl H5ad {
                 _ => Ok(Vec::new()),
             },
             Store::Tables(tables) => Ok(tables.keys(group)),
+            Store::Zarr(zarr) => match zarr.node(group)? {
+                Some(Node::Group(_)) => zarr.names(group),
+                _ => Ok(Vec::new()),
+            },
+            Store::Together(_) if group.is_empty() => {
+                Ok(["X", "obs", "var"].map(str::to_owned).to_vec())
+            }
+            Store::Together(_) => Ok(Vec::new()),
         }
     }
 
@@ -108,6 +193,11 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => matches!(file.find(address), Ok(Some(_))),
             Store::Tables(tables) => tables.exists(address),
+            // anndata writes a null where there is no raw.
+            Store::Zarr(zarr) => {
+                matches!(zarr.node(address), Ok(Some(node)) if node.text("encoding-type") != Some("null"))
+            }
+            Store::Together(_) => matches!(address, "X" | "obs" | "var"),
         }
     }
 
@@ -121,6 +211,8 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => elem_read::read(file, address),
             Store::Tables(tables) => tables.read(address),
+            Store::Zarr(zarr) => zarr_read::read(zarr, address),
+            Store::Together(all) => all.frame(address).cloned().map(Elem::DataFrame),
         }
     }
 
@@ -134,6 +226,10 @@ impl H5ad {
             Store::Tables(tables) => {
                 let frame = tables.frame(address)?.clone();
                 dataframe::select(&tables.path, address, frame, columns)
+            }
+            Store::Zarr(zarr) => zarr_read::read_dataframe(zarr, address, columns),
+            Store::Together(all) => {
+                dataframe::select(&all.path, address, all.frame(address)?.clone(), columns)
             }
         }
     }
@@ -149,6 +245,11 @@ impl H5ad {
                 let frame = tables.frame(address)?;
                 Ok(frame.columns.iter().map(|(name, _)| name.clone()).collect())
             }
+            Store::Zarr(zarr) => zarr_read::columns(zarr, address),
+            Store::Together(all) => {
+                let columns = &all.frame(address)?.columns;
+                Ok(columns.iter().map(|(name, _)| name.clone()).collect())
+            }
         }
     }
 
@@ -161,6 +262,12 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => elem_read::shape_of(file, address),
             Store::Tables(tables) => tables.shape_of(address),
+            Store::Zarr(zarr) => zarr_read::shape_of(zarr, address.trim_matches('/')),
+            Store::Together(all) if address == "X" => Ok(all.x.shape().to_vec()),
+            Store::Together(all) => {
+                let frame = all.frame(address)?;
+                Ok(vec![frame.index.len() as u64, frame.columns.len() as u64])
+            }
         }
     }
 
@@ -205,6 +312,8 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => matrix::describe(file, address),
             Store::Tables(tables) => tables.matrix_info(address),
+            Store::Zarr(zarr) => zarr_read::matrix_info(zarr, address.trim_matches('/')),
+            Store::Together(all) => all.info(address),
         }
     }
 
@@ -216,8 +325,8 @@ impl H5ad {
     pub fn csr_source(&self, address: &str) -> Result<CsrSource> {
         match &self.store {
             Store::Hdf5(file) => CsrSource::open(file, address),
-            Store::Tables(tables) => Err(Error::Unsupported {
-                path: tables.path.clone(),
+            _ => Err(Error::Unsupported {
+                path: self.path().into(),
                 element: address.into(),
                 what: "it is in no h5ad file".into(),
                 instead: "convert the file first".into(),
@@ -237,6 +346,9 @@ impl H5ad {
         let mut source = match &self.store {
             Store::Hdf5(file) => self.of_hdf5(file, address)?,
             Store::Tables(tables) => tables.source(address, &self.workspace)?,
+            Store::Zarr(zarr) => zarr_read::source(zarr, address, &self.workspace)?,
+            // Its blocks are those of its parts.
+            Store::Together(all) => return all.info(address).map(|_| all.x.clone()),
         };
         if let Some(rows) = block_rows {
             source.set_grid_rows(rows.max(1));
@@ -249,7 +361,11 @@ impl H5ad {
         let encoding = matrix::encoding_of(file, address, &object)?;
         Ok(match encoding.as_str() {
             "dense" => Box::new(DenseSource::open(file, address)?),
-            "csc" => Box::new(turned::open_csc(file, address, &self.workspace)?),
+            "csc" => {
+                let open = || CsrSource::open_transposed(file, address);
+                let turned = turned::open_csc(&file.origin, address, open)?;
+                Box::new(TurnedSource::new(turned, &self.workspace))
+            }
             _ => Box::new(CsrSource::open(file, address)?),
         })
     }
@@ -258,7 +374,7 @@ impl H5ad {
     pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
         match &self.store {
             Store::Hdf5(file) => Some(file),
-            Store::Tables(_) => None,
+            Store::Tables(_) | Store::Zarr(_) | Store::Together(_) => None,
         }
     }
 

@@ -13,13 +13,13 @@ mod stream;
 pub(crate) mod values;
 
 pub(crate) use array::{RawArray, mix, unknown_filter};
-pub(crate) use decode::Piece;
+pub(crate) use decode::{Piece, half};
 pub(crate) use pipeline::{Buffers, Order, Pipeline};
 pub(crate) use reader::{is_sorted, sort_rows};
 
 use crate::error::{Error, Result};
 use crate::file_matrix::{FileMatrix, MatrixSpec};
-use crate::open::Opened;
+use crate::open::{Opened, Origin};
 use crate::store::hdf5::Dtype;
 use array::Cursor;
 use cellmill_engine::{BlockReader, Grid, Source};
@@ -61,7 +61,7 @@ impl Repairs {
 /// does), explicit zeros are kept; [`FileMatrix::repairs`] counts. `nnz` is what the file stores,
 /// before duplicates are added up.
 pub struct CsrSource {
-    file: Arc<Opened>,
+    origin: Arc<Origin>,
     address: String,
     n_cols: u32,
     indptr: Vec<u64>,
@@ -97,6 +97,19 @@ impl CsrSource {
         group: &str,
         shape: [u64; 2],
     ) -> Result<Self> {
+        let part = |name: &str| RawArray::open(file, &format!("{group}/{name}"));
+        let parts = [part("indptr")?, part("indices")?, part("data")?];
+        Self::of_arrays(&file.origin, address, group, parts, shape)
+    }
+
+    /// The matrix of these arrays (row starts, columns, values), to be known as `address`.
+    pub(crate) fn of_arrays(
+        file: &Arc<Origin>,
+        address: &str,
+        group: &str,
+        [indptr, indices, data]: [RawArray; 3],
+        shape: [u64; 2],
+    ) -> Result<Self> {
         let Ok(n_cols) = u32::try_from(shape[1]) else {
             return Err(Error::Unsupported {
                 path: file.path.clone(),
@@ -105,9 +118,6 @@ impl CsrSource {
                 instead: "split it".into(),
             });
         };
-        let indptr = RawArray::open(file, &format!("{group}/indptr"))?;
-        let indices = RawArray::open(file, &format!("{group}/indices"))?;
-        let data = RawArray::open(file, &format!("{group}/data"))?;
         for (array, element) in [(&indptr, "indptr"), (&indices, "indices")] {
             if !matches!(array.dtype, Dtype::Int { .. }) {
                 return Err(file.malformed(
@@ -132,7 +142,7 @@ impl CsrSource {
         }
         let grid = Grid::from_indptr(&indptr);
         Ok(Self {
-            file: file.clone(),
+            origin: file.clone(),
             address: address.into(),
             stored_dtype: data.dtype.to_string(),
             n_cols,
@@ -189,7 +199,7 @@ impl CsrSource {
                 match counts.get_mut(column as usize) {
                     Some(n) => *n += 1,
                     None => {
-                        return Err(self.file.malformed(
+                        return Err(self.origin.malformed(
                             &self.indices.address,
                             format!(
                                 "entry {} should be below {} and is {}",
@@ -225,7 +235,7 @@ impl FileMatrix for CsrSource {
     }
 
     fn path(&self) -> &Path {
-        &self.file.path
+        &self.origin.path
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -243,7 +253,7 @@ impl FileMatrix for CsrSource {
 
     fn spec(&self) -> MatrixSpec {
         MatrixSpec {
-            file: self.file.identity.clone(),
+            file: self.origin.identity.clone(),
             address: self.address.clone(),
             table_hash: self.table_hash,
             block_rows: self.block_rows,
@@ -265,16 +275,14 @@ impl Source for CsrSource {
     }
 
     fn open(&self, blocks: Range<usize>) -> cellmill_engine::Result<Box<dyn BlockReader + '_>> {
-        self.file.unchanged()?;
+        self.data.unchanged()?;
         Ok(Box::new(Reader::new(self, blocks)))
     }
 
     fn prefetch(&self, blocks: Range<usize>) {
         let entries = self.entries(&blocks);
         for array in [&self.indices, &self.data] {
-            for range in array.byte_ranges(entries.clone()) {
-                advise(&self.file.data, range);
-            }
+            array.prefetch(entries.clone());
         }
     }
 
@@ -305,7 +313,7 @@ impl Source for CsrSource {
     fn describe(&self) -> String {
         format!(
             "{} {} ({} x {}, {} entries, {})",
-            self.file.path.display(),
+            self.origin.path.display(),
             self.address,
             self.grid.n_rows(),
             self.n_cols,
@@ -333,7 +341,7 @@ pub(crate) fn sparse_shape(file: &Opened, address: &str, format: &str) -> Result
 }
 
 fn read_indptr(
-    file: &Opened,
+    file: &Origin,
     array: &RawArray,
     n_rows: u64,
     bytes_read: &AtomicU64,
@@ -391,13 +399,3 @@ fn read_indptr(
     }
     Ok(indptr)
 }
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn advise(file: &std::fs::File, range: Range<u64>) {
-    let length = std::num::NonZeroU64::new(range.end - range.start);
-    // Advice may be refused; nothing depends on it.
-    let _ = rustix::fs::fadvise(file, range.start, length, rustix::fs::Advice::WillNeed);
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn advise(_file: &std::fs::File, _range: Range<u64>) {}

@@ -5,8 +5,9 @@ mod tiles;
 use crate::csr::values;
 use crate::error::{Error, Result};
 use crate::file_matrix::{FileMatrix, MatrixSpec};
-use crate::open::Opened;
+use crate::open::{Opened, Origin};
 use crate::store::hdf5::Dtype;
+use crate::store::zarr;
 use cellmill_engine::grid::{BLOCK_ENTRIES, BLOCK_ROWS};
 use cellmill_engine::{Block, BlockReader, Grid, Source, Values};
 use std::ops::Range;
@@ -22,7 +23,7 @@ const BAND: u64 = 16 << 20;
 /// A dense matrix in a file, chunked in any way or contiguous. Blocks begin where chunks begin, so
 /// that a chunk is inflated once in a read, unless a row of chunks holds more than 16 million values.
 pub struct DenseSource {
-    file: Arc<Opened>,
+    origin: Arc<Origin>,
     address: String,
     shape: [u64; 2],
     n_cols: u32,
@@ -36,7 +37,15 @@ impl DenseSource {
     /// Opens the matrix at `address`: reads its chunk table, not its values.
     pub(crate) fn open(file: &Arc<Opened>, address: &str) -> Result<Self> {
         let address = address.trim_matches('/');
-        let tiles = Tiles::open(file, address)?;
+        Self::of_tiles(&file.origin, address, Tiles::open(file, address)?)
+    }
+
+    /// The array of a zarr folder.
+    pub(crate) fn of_zarr(origin: &Arc<Origin>, address: &str, array: zarr::Array) -> Result<Self> {
+        Self::of_tiles(origin, address, Tiles::of_zarr(origin, array)?)
+    }
+
+    fn of_tiles(file: &Arc<Origin>, address: &str, tiles: Tiles) -> Result<Self> {
         let shape = tiles.shape;
         let Ok(n_cols) = u32::try_from(shape[1]) else {
             return Err(Error::Unsupported {
@@ -48,7 +57,7 @@ impl DenseSource {
         };
         let grid = Grid::regular(shape[0], block_rows(tiles.tile[0], shape[1]));
         Ok(Self {
-            file: file.clone(),
+            origin: file.clone(),
             address: address.into(),
             shape,
             n_cols,
@@ -82,7 +91,7 @@ impl FileMatrix for DenseSource {
     }
 
     fn path(&self) -> &Path {
-        &self.file.path
+        &self.origin.path
     }
 
     fn resident_bytes(&self) -> u64 {
@@ -96,7 +105,7 @@ impl FileMatrix for DenseSource {
 
     fn spec(&self) -> MatrixSpec {
         MatrixSpec {
-            file: self.file.identity.clone(),
+            file: self.origin.identity.clone(),
             address: self.address.clone(),
             table_hash: self.tiles.hash(),
             block_rows: self.block_rows,
@@ -118,6 +127,7 @@ impl Source for DenseSource {
     }
 
     fn open(&self, blocks: Range<usize>) -> cellmill_engine::Result<Box<dyn BlockReader + '_>> {
+        self.tiles.unchanged()?;
         let end = blocks.end.min(self.grid.n_blocks());
         Ok(Box::new(Reader {
             source: self,
@@ -155,7 +165,7 @@ impl Source for DenseSource {
     fn describe(&self) -> String {
         format!(
             "{} {} ({} x {}, dense, {})",
-            self.file.path.display(),
+            self.origin.path.display(),
             self.address,
             self.shape[0],
             self.shape[1],
@@ -322,7 +332,7 @@ fn not_finite(source: &DenseSource, piece: &Values, first_row: u64, first_column
         .unwrap_or(0);
     let row = first_row + (at / step) as u64;
     Error::Malformed {
-        path: source.file.path.clone(),
+        path: source.origin.path.clone(),
         element: source.address.clone(),
         rows: Some(row..row + 1),
         what: format!(

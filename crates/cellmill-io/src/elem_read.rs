@@ -118,7 +118,7 @@ fn dataset(file: &Opened, address: &str, object: Object, encoding: Option<String
 }
 
 /// The only value of an array, in the widest type of its kind.
-fn scalar(data: ArrayData) -> Scalar {
+pub(crate) fn scalar(data: ArrayData) -> Scalar {
     match data {
         ArrayData::Bool(v) => Scalar::Bool(v.first().copied().unwrap_or_default()),
         ArrayData::I8(v) => Scalar::I64(v.first().copied().unwrap_or_default().into()),

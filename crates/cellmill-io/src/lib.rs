@@ -17,8 +17,9 @@ mod tenx;
 pub mod turned;
 pub mod workspace;
 pub mod write;
+mod zarr_read;
 
-pub use anndata::H5ad;
+pub use anndata::{H5ad, Together};
 pub use csr::{CsrSource, Repairs};
 pub use dense::DenseSource;
 pub use elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, SparseMatrix};

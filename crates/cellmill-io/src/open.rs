@@ -5,6 +5,7 @@ use crate::store::hdf5::{Fault, File, Object, Opening};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What makes a file the same file: a plan holds it, and a reader refuses another.
@@ -18,22 +19,64 @@ pub struct FileIdentity {
     pub mtime_ns: i64,
 }
 
-/// A file that is open for reading.
+/// Where bytes come from: for errors, and for plans.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// The path that was opened.
+    pub(crate) path: PathBuf,
+    pub(crate) identity: FileIdentity,
+}
+
+impl Origin {
+    /// Refuses bytes that lie beyond the end of the file.
+    pub(crate) fn inside(&self, address: &str, at: u64, bytes: u64) -> Result<()> {
+        match at.checked_add(bytes) {
+            Some(end) if end <= self.identity.size => Ok(()),
+            _ => Err(Error::Truncated {
+                path: self.path.clone(),
+                element: address.into(),
+                what: format!(
+                    "{bytes} bytes at offset {at} were expected and the file has {}",
+                    self.identity.size
+                ),
+            }),
+        }
+    }
+
+    /// A contradiction in an element.
+    pub(crate) fn malformed(&self, address: &str, what: impl Into<String>) -> Error {
+        Error::Malformed {
+            path: self.path.clone(),
+            element: address.trim_matches('/').into(),
+            rows: None,
+            what: what.into(),
+        }
+    }
+}
+
+/// An HDF5 file that is open for reading.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) path: PathBuf,
+    pub(crate) origin: Arc<Origin>,
     /// The library's file. It holds the shared lock as long as anything reads.
     hdf5: File,
     /// Our own descriptor, for bulk data.
     pub(crate) data: std::fs::File,
     /// The library's number of the file.
     pub(crate) number: u64,
-    pub(crate) identity: FileIdentity,
     pub(crate) warnings: Vec<String>,
 }
 
 /// The bytes that begin an HDF5 file, at offset 0, 512, 1024, 2048, …
 const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+impl std::ops::Deref for Opened {
+    type Target = Origin;
+
+    fn deref(&self) -> &Origin {
+        &self.origin
+    }
+}
 
 impl Opened {
     pub(crate) fn open(path: &Path) -> Result<Self> {
@@ -50,7 +93,13 @@ impl Opened {
         if !facts.is_file() {
             return Err(Error::NotHdf5 {
                 path: path.into(),
-                what: "it is not a regular file".into(),
+                what: if facts.is_dir() {
+                    "it is a folder, and there is neither zarr (zarr.json, .zgroup) nor a \
+                     matrix.mtx in it"
+                } else {
+                    "it is not a regular file"
+                }
+                .into(),
             });
         }
         if !has_signature(&data, facts.len()) {
@@ -84,12 +133,12 @@ impl Opened {
             .and_then(|root| Object::open(root.id(), ""))
             .map_err(|fault| refusal(path, fault))?
             .map_or(0, |root| root.file_number());
+        let path = path.to_owned();
         Ok(Self {
-            path: path.to_owned(),
+            origin: Arc::new(Origin { path, identity }),
             hdf5,
             data,
             number,
-            identity,
             warnings,
         })
     }
@@ -201,19 +250,9 @@ impl Opened {
         }
     }
 
-    /// Refuses bytes that lie beyond the end of the file.
-    pub(crate) fn inside(&self, address: &str, at: u64, bytes: u64) -> Result<()> {
-        match at.checked_add(bytes) {
-            Some(end) if end <= self.identity.size => Ok(()),
-            _ => Err(Error::Truncated {
-                path: self.path.clone(),
-                element: address.into(),
-                what: format!(
-                    "{bytes} bytes at offset {at} were expected and the file has {}",
-                    self.identity.size
-                ),
-            }),
-        }
+    /// Says that these bytes will be read soon.
+    pub(crate) fn advise(&self, range: std::ops::Range<u64>) {
+        advise(&self.data, range);
     }
 
     /// Reads exactly these bytes of the file, for the element at `address`, and counts them.
@@ -245,16 +284,6 @@ impl Opened {
         })?;
         counter.fetch_add(buffer.len() as u64, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// A contradiction in an element.
-    pub(crate) fn malformed(&self, address: &str, what: impl Into<String>) -> Error {
-        Error::Malformed {
-            path: self.path.clone(),
-            element: address.trim_matches('/').into(),
-            rows: None,
-            what: what.into(),
-        }
     }
 }
 
@@ -322,3 +351,13 @@ fn refusal(path: &Path, fault: Fault) -> Error {
         }
     }
 }
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn advise(file: &std::fs::File, range: std::ops::Range<u64>) {
+    let length = std::num::NonZeroU64::new(range.end - range.start);
+    // Advice may be refused; nothing depends on it.
+    let _ = rustix::fs::fadvise(file, range.start, length, rustix::fs::Advice::WillNeed);
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn advise(_file: &std::fs::File, _range: std::ops::Range<u64>) {}

@@ -1,8 +1,11 @@
 //! The file that a run begins with: which matrix holds the counts, and whose genes they are.
 
 mod genes;
+mod several;
 
-pub(crate) use genes::select as select_rows;
+pub use several::{Several, open as open_files};
+
+pub(crate) use genes::{gather_rows, select as select_rows, take_rows};
 
 use crate::counts::{Kind, Sample};
 use crate::{Error, Result};

@@ -1,5 +1,6 @@
 //! Single-cell atlases, out of core: from counts to clusters and pictures.
 
+pub mod convert;
 pub mod counts;
 pub mod draw;
 pub mod error;

@@ -98,11 +98,10 @@ pub fn embedding(
 ///
 /// # Errors
 /// [`Error::Data`] naming the first colour that is none of these.
-pub fn check_colors(file: &Path, params: &RunParams, colors: &[String]) -> Result<()> {
+pub fn check_colors(file: &H5ad, params: &RunParams, colors: &[String]) -> Result<()> {
     if colors.is_empty() {
         return Ok(());
     }
-    let file = H5ad::open(file)?;
     let mut known = file.dataframe_columns("obs")?;
     let base = [
         keys::LEIDEN.to_owned(),

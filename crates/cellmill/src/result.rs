@@ -60,21 +60,27 @@ impl Keep<'_> {
     }
 }
 
+/// Refuses to write to what is read.
+pub(crate) fn refuse_input_as_target(file: &H5ad, target: &Path) -> Result<()> {
+    let same = std::fs::canonicalize(target)
+        .and_then(|t| Ok(t == std::fs::canonicalize(file.path())?))
+        .unwrap_or(false);
+    if same {
+        return Err(Error::Parameter(format!(
+            "the result {} is the input file; an input is never written to, choose another name",
+            target.display()
+        )));
+    }
+    Ok(())
+}
+
 impl<'a> ResultFile<'a> {
     /// Opens the result for writing, beside `target`.
     ///
     /// # Errors
     /// When `target` is the input, exists and `force` is not set, or cannot be written.
     pub fn create(file: &'a H5ad, target: &Path, force: bool) -> Result<Self> {
-        let same = std::fs::canonicalize(target)
-            .and_then(|t| Ok(t == std::fs::canonicalize(file.path())?))
-            .unwrap_or(false);
-        if same {
-            return Err(Error::Parameter(format!(
-                "the result {} is the input file; an input is never written to, choose another name",
-                target.display()
-            )));
-        }
+        refuse_input_as_target(file, target)?;
         let writer = H5adWriter::create(target, force)?;
         Ok(Self {
             file,

@@ -53,24 +53,25 @@ pub fn run(
     force: bool,
     params: &RunParams,
 ) -> Result<Summary> {
-    run_on(ctx, file, target, force, params, None)
+    let h5ad = H5ad::open_in(file, &ctx.into())?;
+    run_on(ctx, h5ad, target, force, params, None)
 }
 
-/// As [`run`], with the folds and the search on a cluster: the same bits. The client reads the file
-/// once more where it writes X.
+/// As [`run`], of a file that is open already or several that were put together, and where a cluster
+/// is given with the folds and the search there: the same bits. The client reads the file once more
+/// where it writes X.
 ///
 /// # Errors
 /// As [`run`], and what went wrong on the cluster.
 pub fn run_on(
     ctx: &Context,
-    file: &Path,
+    h5ad: H5ad,
     target: &Path,
     force: bool,
     params: &RunParams,
     cluster: Option<&dyn Elsewhere>,
 ) -> Result<Summary> {
     params.validate()?;
-    let h5ad = H5ad::open_in(file, &ctx.into())?;
     for text in h5ad.warnings() {
         ctx.emit(Event::Warning { text: text.clone() });
     }

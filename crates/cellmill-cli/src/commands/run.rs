@@ -6,12 +6,20 @@ use crate::args::WholeArgs;
 use crate::output::say;
 use crate::{config, machine};
 use anyhow::{Result, bail};
+use cellmill::input::open_files;
 
 pub fn run(args: WholeArgs, connect: Option<Connect<'_>>) -> Result<()> {
     let (run, machine_args) = config::join(args.run, args.machine, args.config.config.as_deref())?;
     let machine = machine::prepare(&machine_args, Some(&args.output.output))?;
     let params = run.to_params();
-    cellmill::plot::check_colors(&args.file, &params, &args.color)?;
+    if args.dask.is_some() && args.files.len() > 1 {
+        bail!(
+            "--dask works on one file, and {} were given",
+            args.files.len()
+        );
+    }
+    let h5ad = open_files(&machine.context, &args.files, &args.several.how(), &params)?;
+    cellmill::plot::check_colors(&h5ad, &params, &args.color)?;
     let cluster = match (&args.dask, connect) {
         (None, _) => None,
         (Some(address), Some(connect)) => Some(connect(address)?),
@@ -22,7 +30,7 @@ pub fn run(args: WholeArgs, connect: Option<Connect<'_>>) -> Result<()> {
     };
     let summary = cellmill::run::run_on(
         &machine.context,
-        &args.file,
+        h5ad,
         &args.output.output,
         args.output.force,
         &params,

@@ -4,9 +4,10 @@ use super::decode::Piece;
 use super::pipeline::{Buffers, Order, Pipeline};
 use super::stream::Stream;
 use crate::error::{Error, Result};
-use crate::open::Opened;
+use crate::open::{Opened, Origin};
 use crate::store::hdf5::chunks::{Chunk, read_bytes};
 use crate::store::hdf5::{Dtype, Filter, Layout, Storage};
+use crate::store::zarr::{self, ZarrDtype};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,24 +18,34 @@ const RUN: u64 = 1 << 16;
 const LARGE_CHUNK: u64 = 64 << 20;
 
 /// How the values are reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 enum Way {
     /// Chunks, with this crate's own filters.
     Chunks {
+        file: Arc<Opened>,
         chunks: Vec<Chunk>,
         pipeline: Pipeline,
         streams: bool,
     },
     /// One run of bytes; `None` where nothing was ever written.
-    Run { address: Option<u64> },
+    Run {
+        file: Arc<Opened>,
+        address: Option<u64>,
+    },
     /// The library's own read; the reason.
-    Library { reason: String },
+    Library {
+        file: Arc<Opened>,
+        storage: Box<Storage>,
+        reason: String,
+    },
+    /// The chunks of a zarr folder.
+    Zarr(Box<zarr::Array>),
 }
 
 /// A 1-dimensional array of a file.
 #[derive(Debug)]
 pub(crate) struct RawArray {
-    file: Arc<Opened>,
+    origin: Arc<Origin>,
     pub(crate) address: String,
     pub(crate) dtype: Dtype,
     pub(crate) len: u64,
@@ -43,33 +54,34 @@ pub(crate) struct RawArray {
     way: Way,
     fill: [u8; 8],
     big: bool,
-    storage: Storage,
+    stored: u64,
+    filters: Vec<String>,
+    chunk_entries: Option<u64>,
 }
 
 impl RawArray {
     /// Opens the array at `address`: reads its chunk table, not its values.
     pub(crate) fn open(file: &Arc<Opened>, address: &str) -> Result<Self> {
         let object = file.object(address)?;
-        let storage = Storage::of(object, file.number, file.identity.size, 1)
+        let mut storage = Storage::of(object, file.number, file.identity.size, 1)
             .map_err(|fault| file.fault(address, fault))?;
         let size = storage.dtype.number_size().unwrap_or(1);
         let mut dtype = storage.dtype.clone();
-        let mut big = matches!(
-            dtype,
-            Dtype::Int { big: true, .. } | Dtype::Float { big: true, .. }
-        );
+        let mut big = is_big(&dtype);
         let mut entries = RUN.min(storage.len.max(1));
-        let way = match &storage.layout {
+        let layout = std::mem::replace(&mut storage.layout, Layout::Opaque(String::new()));
+        let fast = match layout {
             Layout::Contiguous { address: at } => {
                 if let Some(at) = at {
-                    file.inside(address, *at, storage.len.saturating_mul(size as u64))?;
+                    file.inside(address, at, storage.len.saturating_mul(size as u64))?;
                 }
                 if storage.filters.is_empty() {
-                    Way::Run { address: *at }
+                    Ok(Way::Run {
+                        file: file.clone(),
+                        address: at,
+                    })
                 } else {
-                    Way::Library {
-                        reason: "filters on an array without chunks".into(),
-                    }
+                    Err("filters on an array without chunks".to_owned())
                 }
             }
             Layout::Chunked { entries: n, chunks } => {
@@ -87,41 +99,47 @@ impl RawArray {
                                     .map_err(|e| e_in_chunk(e, i as u64 * n))?;
                             }
                         }
-                        entries = *n;
+                        entries = n;
                         let streams = pipeline.streams() && n * size as u64 > LARGE_CHUNK;
-                        Way::Chunks {
-                            chunks: chunks.clone(),
+                        Ok(Way::Chunks {
+                            file: file.clone(),
+                            chunks,
                             pipeline,
                             streams,
-                        }
+                        })
                     }
-                    Err(reason) => Way::Library { reason },
+                    Err(reason) => Err(reason),
                 }
             }
-            Layout::Opaque(reason) => Way::Library {
-                reason: reason.clone(),
-            },
+            Layout::Opaque(reason) => Err(reason),
         };
-        if let Way::Library { .. } = way {
-            if let Some(filter) = storage.filters.iter().find(|f| !f.available) {
-                return Err(unknown_filter(file, address, filter));
+        let filters = storage.filters.iter().map(|f| f.name.clone()).collect();
+        let chunk_entries = storage.chunk.as_ref().and_then(|c| c.first().copied());
+        let (len, fill, stored) = (storage.len, storage.fill, storage.stored);
+        let way = match fast {
+            Ok(way) => way,
+            Err(reason) => {
+                if let Some(filter) = storage.filters.iter().find(|f| !f.available) {
+                    return Err(unknown_filter(file, address, filter));
+                }
+                // The library converts: to this machine's byte order, and halves to floats.
+                big = cfg!(target_endian = "big");
+                if let Dtype::Float { size: 2, .. } = dtype {
+                    dtype = Dtype::Float { size: 4, big };
+                }
+                storage.dtype = dtype.clone();
+                if let Some(n) = chunk_entries {
+                    entries = n.clamp(1, RUN * 16);
+                }
+                Way::Library {
+                    file: file.clone(),
+                    storage: Box::new(storage),
+                    reason,
+                }
             }
-            // The library converts: to this machine's byte order, and halves to floats.
-            big = cfg!(target_endian = "big");
-            if let Dtype::Float { size: 2, .. } = dtype {
-                dtype = Dtype::Float { size: 4, big };
-            }
-            if let Some(n) = storage.chunk.as_ref().and_then(|c| c.first()) {
-                entries = (*n).clamp(1, RUN * 16);
-            }
-        }
-        let fill = storage.fill;
-        let mut storage = storage;
-        storage.dtype = dtype.clone();
-        storage.layout = Layout::Opaque(String::new());
-        let len = storage.len;
+        };
         Ok(Self {
-            file: file.clone(),
+            origin: file.origin.clone(),
             address: address.into(),
             dtype,
             len,
@@ -129,7 +147,39 @@ impl RawArray {
             way,
             fill,
             big,
-            storage,
+            stored,
+            filters,
+            chunk_entries,
+        })
+    }
+
+    /// An array of a zarr folder.
+    pub(crate) fn of_zarr(origin: &Arc<Origin>, array: zarr::Array) -> Result<Self> {
+        let (&[len], &[entries], ZarrDtype::Number(dtype)) =
+            (&array.shape[..], &array.chunk[..], &array.dtype)
+        else {
+            return Err(origin.malformed(
+                &array.address,
+                format!(
+                    "numbers in one dimension were expected, not {:?} of shape {:?}",
+                    array.dtype, array.shape
+                ),
+            ));
+        };
+        let mut fill = [0; 8];
+        fill[..array.fill.len()].copy_from_slice(&array.fill);
+        Ok(Self {
+            origin: origin.clone(),
+            address: array.address.clone(),
+            dtype: dtype.clone(),
+            len,
+            entries,
+            fill,
+            big: is_big(dtype),
+            stored: 0,
+            filters: array.codecs(),
+            chunk_entries: Some(entries),
+            way: Way::Zarr(Box::new(array)),
         })
     }
 
@@ -140,27 +190,23 @@ impl RawArray {
 
     /// Bytes in the file.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        self.storage.stored
+        self.stored
     }
 
     /// The filters' names.
     pub(crate) fn filters(&self) -> Vec<String> {
-        self.storage
-            .filters
-            .iter()
-            .map(|f| f.name.clone())
-            .collect()
+        self.filters.clone()
     }
 
     /// The number of values in a chunk of the file.
     pub(crate) fn chunk_entries(&self) -> Option<u64> {
-        self.storage.chunk.as_ref().and_then(|c| c.first().copied())
+        self.chunk_entries
     }
 
     /// Why the library has to read it; `None` on the fast path.
     pub(crate) fn library_reason(&self) -> Option<&str> {
         match &self.way {
-            Way::Library { reason } => Some(reason),
+            Way::Library { reason, .. } => Some(reason),
             _ => None,
         }
     }
@@ -186,7 +232,7 @@ impl RawArray {
                 largest.max(chunk) + chunk + spare + (1 << 16)
             }
             Way::Run { .. } => RUN * self.element() as u64 * 2,
-            Way::Library { .. } => chunk * 3,
+            Way::Library { .. } | Way::Zarr(_) => chunk * 3,
         }
     }
 
@@ -204,14 +250,33 @@ impl RawArray {
                     hash = mix(hash, u64::from(chunk.size) << 32 | u64::from(chunk.mask));
                 }
             }
-            Way::Run { address } => hash = mix(hash, address.unwrap_or(u64::MAX)),
-            Way::Library { .. } => hash = mix(hash, self.storage.stored),
+            Way::Run { address, .. } => hash = mix(hash, address.unwrap_or(u64::MAX)),
+            Way::Library { .. } | Way::Zarr(_) => hash = mix(hash, self.stored),
         }
         hash
     }
 
+    /// Checks that nobody has written to the file since it was opened.
+    pub(crate) fn unchanged(&self) -> Result<()> {
+        match &self.way {
+            Way::Chunks { file, .. } | Way::Run { file, .. } | Way::Library { file, .. } => {
+                file.unchanged()
+            }
+            Way::Zarr(_) => Ok(()),
+        }
+    }
+
+    /// Says that these values will be read soon.
+    pub(crate) fn prefetch(&self, values: Range<u64>) {
+        if let Way::Chunks { file, .. } | Way::Run { file, .. } = &self.way {
+            for range in self.byte_ranges(values) {
+                file.advise(range);
+            }
+        }
+    }
+
     /// The byte ranges of the file that hold these values, joined where they touch.
-    pub(crate) fn byte_ranges(&self, values: Range<u64>) -> Vec<Range<u64>> {
+    fn byte_ranges(&self, values: Range<u64>) -> Vec<Range<u64>> {
         let mut all: Vec<Range<u64>> = Vec::new();
         if values.is_empty() {
             return all;
@@ -230,23 +295,32 @@ impl RawArray {
                     }
                 }
             }
-            Way::Run { address: Some(at) } => {
+            Way::Run {
+                address: Some(at), ..
+            } => {
                 let size = self.element() as u64;
                 all.push(at + values.start * size..at + values.end * size);
             }
-            Way::Run { address: None } | Way::Library { .. } => {}
+            Way::Run { address: None, .. } | Way::Library { .. } | Way::Zarr(_) => {}
         }
         all
     }
 
     fn wrong(&self, first: u64, what: String) -> Error {
         Error::Malformed {
-            path: self.file.path.clone(),
+            path: self.origin.path.clone(),
             element: self.address.clone(),
             rows: None,
             what: format!("the chunk that begins at entry {first} cannot be read: {what}"),
         }
     }
+}
+
+fn is_big(dtype: &Dtype) -> bool {
+    matches!(
+        dtype,
+        Dtype::Int { big: true, .. } | Dtype::Float { big: true, .. }
+    )
 }
 
 fn e_in_chunk(error: Error, first: u64) -> Error {
@@ -364,6 +438,7 @@ impl<'a> Cursor<'a> {
         self.held = 0;
         match &array.way {
             Way::Chunks {
+                file,
                 chunks,
                 pipeline,
                 streams,
@@ -385,10 +460,10 @@ impl<'a> Cursor<'a> {
                         self.fill(self.held, size);
                     }
                 } else if *streams && chunk.mask & 1 == 0 {
-                    return self.load_stream(at, index, chunk);
+                    return self.load_stream(file, at, index, chunk);
                 } else {
                     self.stored.resize(chunk.size as usize, 0);
-                    array.file.read_at(
+                    file.read_at(
                         &array.address,
                         &mut self.stored,
                         chunk.address,
@@ -406,12 +481,12 @@ impl<'a> Cursor<'a> {
                 }
                 self.chunk = Some(index);
             }
-            Way::Run { address } => {
+            Way::Run { file, address } => {
                 let n = (self.limit.max(at + 1) - at).min(RUN);
                 match address {
                     Some(address) => {
                         self.bytes.resize(n as usize * size, 0);
-                        array.file.read_at(
+                        file.read_at(
                             &array.address,
                             &mut self.bytes,
                             address + at * size as u64,
@@ -422,14 +497,24 @@ impl<'a> Cursor<'a> {
                 }
                 (self.first, self.held) = (at, n);
             }
-            Way::Library { .. } => {
+            Way::Library { file, storage, .. } => {
                 let start = at / array.entries * array.entries;
                 let n = array.entries.min(array.len - start);
                 self.bytes.resize(n as usize * size, 0);
-                read_bytes(&array.storage, &[start], &[n], &mut self.bytes)
-                    .map_err(|fault| array.file.fault(&array.address, fault))?;
+                read_bytes(storage, &[start], &[n], &mut self.bytes)
+                    .map_err(|fault| file.fault(&array.address, fault))?;
                 self.bytes_read
                     .fetch_add(n * size as u64, Ordering::Relaxed);
+                (self.first, self.held) = (start, n);
+            }
+            Way::Zarr(zarr) => {
+                let index = at / array.entries;
+                let start = index * array.entries;
+                let n = array.entries.min(array.len - start);
+                match zarr.chunk(&[index], self.bytes_read)? {
+                    Some(bytes) => self.bytes = bytes,
+                    None => self.fill(n, size),
+                }
                 (self.first, self.held) = (start, n);
             }
         }
@@ -437,7 +522,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The next values of a chunk that is too large to be held whole.
-    fn load_stream(&mut self, at: u64, index: u64, chunk: Chunk) -> Result<()> {
+    fn load_stream(&mut self, file: &Opened, at: u64, index: u64, chunk: Chunk) -> Result<()> {
         let array = self.array;
         let (size, start) = (array.element(), index * array.entries);
         let wanted = (at - start) * size as u64;
@@ -453,9 +538,8 @@ impl<'a> Cursor<'a> {
             return Ok(());
         };
         let counter = self.bytes_read;
-        let mut fetch = |buffer: &mut [u8], offset: u64| {
-            array.file.read_at(&array.address, buffer, offset, counter)
-        };
+        let mut fetch =
+            |buffer: &mut [u8], offset: u64| file.read_at(&array.address, buffer, offset, counter);
         let broken = |what: &str| array.wrong(start, what.to_owned());
         while stream.position() < wanted {
             let skip = (wanted - stream.position()).min(RUN * size as u64);

@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
 
         block.indices.clear();
         let short = |_| {
-            source.file.malformed(
+            source.origin.malformed(
                 &source.address,
                 format!(
                     "rows {} to {} need {n} entries at once, more than memory holds",
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
             Values::F64(v) => v.try_reserve_exact(n),
         };
         if room.is_err() {
-            return Err(source.file.malformed(
+            return Err(source.origin.malformed(
                 &source.address,
                 format!("entries {wanted:?} do not fit in memory at once"),
             ));
@@ -142,7 +142,7 @@ impl<'a> Reader<'a> {
             c => c.to_string(),
         };
         Error::Malformed {
-            path: source.file.path.clone(),
+            path: source.origin.path.clone(),
             element: source.indices.address.clone(),
             rows: Some(row..row + 1),
             what: format!(
@@ -169,7 +169,7 @@ fn not_finite(source: &CsrSource, values: &Values, from: usize, at: u64, n: usiz
         .partition_point(|&p| p <= entry)
         .saturating_sub(1) as u64;
     Error::Malformed {
-        path: source.file.path.clone(),
+        path: source.origin.path.clone(),
         element: source.data.address.clone(),
         rows: Some(row..row + 1),
         what: format!(

@@ -2,9 +2,10 @@
 
 use crate::csr::{Buffers, Order, Piece, Pipeline, mix, unknown_filter};
 use crate::error::{Error, Result};
-use crate::open::Opened;
+use crate::open::{Opened, Origin};
 use crate::store::hdf5::chunks::{Chunk, read_bytes};
 use crate::store::hdf5::{Dtype, Layout, Storage};
+use crate::store::zarr::{self, ZarrDtype};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,18 +17,27 @@ const RUN: u64 = 1 << 18;
 enum Way {
     /// Chunks, with this crate's own filters.
     Chunks {
+        file: Arc<Opened>,
         chunks: Vec<Chunk>,
         pipeline: Pipeline,
     },
     /// One run of bytes; `None` where nothing was ever written.
-    Run { address: Option<u64> },
+    Run {
+        file: Arc<Opened>,
+        address: Option<u64>,
+    },
     /// The library's own read.
-    Library,
+    Library {
+        file: Arc<Opened>,
+        storage: Box<Storage>,
+    },
+    /// The chunks of a zarr folder.
+    Zarr(Box<zarr::Array>),
 }
 
 /// A dense array of numbers, cut into tiles: its chunks, or rows of an array without chunks.
 pub(super) struct Tiles {
-    file: Arc<Opened>,
+    origin: Arc<Origin>,
     address: String,
     pub(super) dtype: Dtype,
     pub(super) shape: [u64; 2],
@@ -35,7 +45,8 @@ pub(super) struct Tiles {
     pub(super) tile: [u64; 2],
     way: Way,
     big: bool,
-    storage: Storage,
+    fill: [u8; 8],
+    stored: u64,
 }
 
 /// The tile that was read last, with the buffers that its reading took.
@@ -50,7 +61,7 @@ impl Tiles {
     pub(super) fn open(file: &Arc<Opened>, address: &str) -> Result<Self> {
         let fault = |fault| file.fault(address, fault);
         let object = file.object(address)?;
-        let storage = Storage::of(object, file.number, file.identity.size, 2).map_err(fault)?;
+        let mut storage = Storage::of(object, file.number, file.identity.size, 2).map_err(fault)?;
         let size = storage.dtype.number_size().unwrap_or(1);
         let mut dtype = storage.dtype.clone();
         let mut big = matches!(
@@ -60,12 +71,16 @@ impl Tiles {
         let shape = [storage.dims[0], storage.dims[1]];
         let rows = (RUN / shape[1].max(1)).clamp(1, shape[0].max(1));
         let mut tile = [rows, shape[1].max(1)];
-        let way = match &storage.layout {
+        let layout = std::mem::replace(&mut storage.layout, Layout::Opaque(String::new()));
+        let fast = match layout {
             Layout::Contiguous { address: at } if storage.filters.is_empty() => {
                 if let Some(at) = at {
-                    file.inside(address, *at, storage.len.saturating_mul(size as u64))?;
+                    file.inside(address, at, storage.len.saturating_mul(size as u64))?;
                 }
-                Way::Run { address: *at }
+                Some(Way::Run {
+                    file: file.clone(),
+                    address: at,
+                })
             }
             Layout::Chunked { entries, chunks } => {
                 let bytes = entries
@@ -76,44 +91,92 @@ impl Tiles {
                         for chunk in chunks.iter().filter(|c| c.address != u64::MAX) {
                             file.inside(address, chunk.address, chunk.size.into())?;
                         }
-                        Way::Chunks {
-                            chunks: chunks.clone(),
+                        Some(Way::Chunks {
+                            file: file.clone(),
+                            chunks,
                             pipeline,
-                        }
+                        })
                     }
-                    _ => Way::Library,
+                    _ => None,
                 }
             }
-            _ => Way::Library,
+            _ => None,
         };
         if let Some(chunk) = &storage.chunk
             && let [rows, columns] = chunk[..]
         {
             tile = [rows, columns];
         }
-        if let Way::Library = way {
-            if let Some(filter) = storage.filters.iter().find(|f| !f.available) {
-                return Err(unknown_filter(file, address, filter));
+        let (fill, stored) = (storage.fill, storage.stored);
+        let way = match fast {
+            Some(way) => way,
+            None => {
+                if let Some(filter) = storage.filters.iter().find(|f| !f.available) {
+                    return Err(unknown_filter(file, address, filter));
+                }
+                // The library converts: to this machine's byte order, and halves to floats.
+                big = cfg!(target_endian = "big");
+                if let Dtype::Float { size: 2, .. } = dtype {
+                    dtype = Dtype::Float { size: 4, big };
+                }
+                storage.dtype = dtype.clone();
+                Way::Library {
+                    file: file.clone(),
+                    storage: Box::new(storage),
+                }
             }
-            // The library converts: to this machine's byte order, and halves to floats.
-            big = cfg!(target_endian = "big");
-            if let Dtype::Float { size: 2, .. } = dtype {
-                dtype = Dtype::Float { size: 4, big };
-            }
-        }
-        let mut storage = storage;
-        storage.dtype = dtype.clone();
-        storage.layout = Layout::Opaque(String::new());
+        };
         Ok(Self {
-            file: file.clone(),
+            origin: file.origin.clone(),
             address: address.into(),
             dtype,
             shape,
             tile,
             way,
             big,
-            storage,
+            fill,
+            stored,
         })
+    }
+
+    pub(super) fn of_zarr(origin: &Arc<Origin>, array: zarr::Array) -> Result<Self> {
+        let (&[rows, columns], &[tile_rows, tile_columns], ZarrDtype::Number(dtype)) =
+            (&array.shape[..], &array.chunk[..], &array.dtype)
+        else {
+            return Err(origin.malformed(
+                &array.address,
+                format!(
+                    "numbers in two dimensions were expected, not {:?} of shape {:?}",
+                    array.dtype, array.shape
+                ),
+            ));
+        };
+        let mut fill = [0; 8];
+        fill[..array.fill.len()].copy_from_slice(&array.fill);
+        Ok(Self {
+            origin: origin.clone(),
+            address: array.address.clone(),
+            dtype: dtype.clone(),
+            shape: [rows, columns],
+            tile: [tile_rows, tile_columns],
+            big: matches!(
+                dtype,
+                Dtype::Int { big: true, .. } | Dtype::Float { big: true, .. }
+            ),
+            fill,
+            stored: 0,
+            way: Way::Zarr(Box::new(array)),
+        })
+    }
+
+    /// Checks that nobody has written to the file since it was opened.
+    pub(super) fn unchanged(&self) -> Result<()> {
+        match &self.way {
+            Way::Chunks { file, .. } | Way::Run { file, .. } | Way::Library { file, .. } => {
+                file.unchanged()
+            }
+            Way::Zarr(_) => Ok(()),
+        }
     }
 
     fn element(&self) -> u64 {
@@ -139,7 +202,7 @@ impl Tiles {
                 largest.max(tile) + tile * 2
             }
             Way::Run { .. } => tile,
-            Way::Library => tile * 2,
+            Way::Library { .. } | Way::Zarr(_) => tile * 2,
         }
     }
 
@@ -154,8 +217,8 @@ impl Tiles {
                     hash = mix(hash, u64::from(chunk.size) << 32 | u64::from(chunk.mask));
                 }
             }
-            Way::Run { address } => hash = mix(hash, address.unwrap_or(u64::MAX)),
-            Way::Library => hash = mix(hash, self.storage.stored),
+            Way::Run { address, .. } => hash = mix(hash, address.unwrap_or(u64::MAX)),
+            Way::Library { .. } | Way::Zarr(_) => hash = mix(hash, self.stored),
         }
         hash
     }
@@ -174,7 +237,11 @@ impl Tiles {
         let mut range = 0..n;
         let mut order = Order::Plain;
         match &self.way {
-            Way::Chunks { chunks, pipeline } => {
+            Way::Chunks {
+                file,
+                chunks,
+                pipeline,
+            } => {
                 let across = self.shape[1].div_ceil(tile_columns);
                 let row = rows.start / tile_rows;
                 let chunk = chunks
@@ -185,8 +252,7 @@ impl Tiles {
                     return Ok(self.filled(tile, n));
                 }
                 tile.stored.resize(chunk.size as usize, 0);
-                self.file
-                    .read_at(&self.address, &mut tile.stored, chunk.address, counter)?;
+                file.read_at(&self.address, &mut tile.stored, chunk.address, counter)?;
                 order = pipeline
                     .undo(
                         chunk.mask,
@@ -198,21 +264,23 @@ impl Tiles {
                 let skip = ((rows.start - row * tile_rows) * tile_columns) as usize;
                 range = skip..skip + n;
             }
-            Way::Run { address: None } => return Ok(self.filled(tile, n)),
-            Way::Run { address: Some(at) } => {
+            Way::Run { address: None, .. } => return Ok(self.filled(tile, n)),
+            Way::Run {
+                file,
+                address: Some(at),
+            } => {
                 tile.bytes.resize(n * self.element() as usize, 0);
                 let skip = rows.start * self.shape[1] * self.element();
-                self.file
-                    .read_at(&self.address, &mut tile.bytes, at + skip, counter)?;
+                file.read_at(&self.address, &mut tile.bytes, at + skip, counter)?;
             }
-            Way::Library => {
+            Way::Library { file, storage } => {
                 let first = [rows.start, column * tile_columns];
                 let wanted = tile_columns.min(self.shape[1] - first[1]);
                 let size = self.element() as usize;
                 let lengths = [rows.end - rows.start, wanted];
                 let mut held = vec![0; (lengths[0] * wanted) as usize * size];
-                read_bytes(&self.storage, &first, &lengths, &mut held)
-                    .map_err(|fault| self.file.fault(&self.address, fault))?;
+                read_bytes(storage, &first, &lengths, &mut held)
+                    .map_err(|fault| file.fault(&self.address, fault))?;
                 counter.fetch_add(held.len() as u64, Ordering::Relaxed);
                 // The last tile of a row may be cut; it is handed out whole.
                 tile.bytes.clear();
@@ -221,6 +289,15 @@ impl Tiles {
                     let end = tile.bytes.len() + (tile_columns - wanted) as usize * size;
                     tile.bytes.resize(end, 0);
                 }
+            }
+            Way::Zarr(array) => {
+                let row = rows.start / tile_rows;
+                match array.chunk(&[row, column], counter)? {
+                    Some(bytes) => tile.bytes = bytes,
+                    None => return Ok(self.filled(tile, n)),
+                }
+                let skip = ((rows.start - row * tile_rows) * tile_columns) as usize;
+                range = skip..skip + n;
             }
         }
         Ok(Some(Piece {
@@ -233,7 +310,7 @@ impl Tiles {
 
     /// `n` fill values, or nothing where they are zero.
     fn filled<'t>(&self, tile: &'t mut Tile, n: usize) -> Option<Piece<'t>> {
-        let fill = &self.storage.fill[..self.element() as usize];
+        let fill = &self.fill[..self.element() as usize];
         if fill.iter().all(|&b| b == 0) {
             return None;
         }
@@ -251,7 +328,7 @@ impl Tiles {
 
     fn wrong(&self, row: u64, column: u64, what: String) -> Error {
         Error::Malformed {
-            path: self.file.path.clone(),
+            path: self.origin.path.clone(),
             element: self.address.clone(),
             rows: None,
             what: format!(

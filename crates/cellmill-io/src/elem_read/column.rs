@@ -121,19 +121,29 @@ pub(super) fn categorical(
     categories: ArrayData,
     ordered: bool,
 ) -> Result<Categorical> {
+    fitting(codes, categories, ordered).map_err(|(row, what)| crate::Error::Malformed {
+        path: file.path.clone(),
+        element: address.into(),
+        rows: row.map(|r| r..r + 1),
+        what,
+    })
+}
+
+/// Codes and categories that fit each other; else the row that is wrong, and what is.
+pub(crate) fn fitting(
+    codes: ArrayData,
+    categories: ArrayData,
+    ordered: bool,
+) -> std::result::Result<Categorical, (Option<u64>, String)> {
     let codes = plain::codes(codes)
-        .ok_or_else(|| file.malformed(address, "its codes are not integers of 32 bits"))?;
+        .ok_or_else(|| (None, "its codes are not integers of 32 bits".to_owned()))?;
     let n = categories.len();
     if let Some(row) = codes
         .iter()
         .position(|&c| c < -1 || (c >= 0 && c as usize >= n))
     {
-        return Err(crate::Error::Malformed {
-            path: file.path.clone(),
-            element: address.into(),
-            rows: Some(row as u64..row as u64 + 1),
-            what: format!("the code {} is not one of {n} categories", codes[row]),
-        });
+        let what = format!("the code {} is not one of {n} categories", codes[row]);
+        return Err((Some(row as u64), what));
     }
     Ok(Categorical {
         codes,

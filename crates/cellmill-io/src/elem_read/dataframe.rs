@@ -58,7 +58,8 @@ pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> R
     })
 }
 
-fn len(column: &Column) -> usize {
+/// Rows of a column.
+pub(crate) fn len(column: &Column) -> usize {
     match column {
         Column::Plain(values) => values.len(),
         Column::Categorical(c) => c.codes.len(),
@@ -89,7 +90,7 @@ pub(crate) fn select(
     Ok(frame)
 }
 
-fn no_column(path: &Path, address: &str, name: &str, order: &[String]) -> Error {
+pub(crate) fn no_column(path: &Path, address: &str, name: &str, order: &[String]) -> Error {
     Error::MissingElement {
         path: path.into(),
         element: join(address, name),

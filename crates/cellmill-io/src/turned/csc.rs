@@ -1,12 +1,11 @@
 //! CSC matrices.
 
-use super::{Entries, Entry, Number, Take, Turned, TurnedSource, cached, starts};
+use super::{Entries, Entry, Number, Take, Turned, cached, starts};
 use crate::csr::CsrSource;
 use crate::error::{Error, Result};
 use crate::file_matrix::FileMatrix;
-use crate::open::Opened;
+use crate::open::Origin;
 use crate::store::hdf5::Dtype;
-use crate::workspace::Workspace;
 use cellmill_engine::{Block, Source};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -45,19 +44,19 @@ impl Entries for Columns {
     }
 }
 
-/// Opens the CSC matrix at `address`: counts the entries of each row. A matrix that is open already
-/// is not counted, nor turned around, again.
+/// Counts the entries of each row of the CSC matrix at `address`, which `open` opens with rows and
+/// columns exchanged. A matrix that is open already is not counted, nor turned around, again.
 pub(crate) fn open(
-    file: &Arc<Opened>,
+    origin: &Origin,
     address: &str,
-    workspace: &Workspace,
-) -> Result<TurnedSource> {
-    let turned = cached(&file.identity, address, || count(file, address))?;
-    Ok(TurnedSource::new(turned, workspace))
+    open: impl FnOnce() -> Result<CsrSource>,
+) -> Result<Arc<Turned>> {
+    cached(&origin.identity, address, || {
+        count(origin, address, open()?)
+    })
 }
 
-fn count(file: &Arc<Opened>, address: &str) -> Result<Turned> {
-    let columns = CsrSource::open_transposed(file, address)?;
+fn count(file: &Origin, address: &str, columns: CsrSource) -> Result<Turned> {
     let [n_cols, n_rows] = columns.shape();
     let (Ok(n_cols), Ok(rows)) = (u32::try_from(n_cols), usize::try_from(n_rows)) else {
         return Err(Error::Unsupported {

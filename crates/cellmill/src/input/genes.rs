@@ -117,6 +117,18 @@ fn gather(data: &ArrayData, rows: &[Option<usize>]) -> ArrayData {
     }
 }
 
+/// Rows of a column, in the order of `rows`.
+pub(crate) fn take_rows(column: &Column, rows: &[u32]) -> Result<Column> {
+    let rows: Vec<Option<usize>> = rows.iter().map(|&r| Some(r as usize)).collect();
+    take(column, &rows)
+}
+
+/// Values at these places.
+pub(crate) fn gather_rows(data: &ArrayData, places: &[usize]) -> ArrayData {
+    let places: Vec<Option<usize>> = places.iter().map(|&p| Some(p)).collect();
+    gather(data, &places)
+}
+
 /// The rows of a dataframe that `rows` names, in that order.
 pub(crate) fn select(frame: &DataFrame, rows: &[u32]) -> Result<DataFrame> {
     let rows: Vec<Option<usize>> = rows.iter().map(|&r| Some(r as usize)).collect();

@@ -1,0 +1,231 @@
+//! A file in another form: other compression and chunks, CSR for every matrix, some of the cells and
+//! genes. Every element is kept; matrices and graphs are streamed.
+
+mod names;
+mod subset;
+
+use crate::{Error, Result};
+use cellmill_engine::op::CellSet;
+use cellmill_engine::{Context, Event, Op, run_stage};
+use cellmill_io::{CsrSinkOptions, Elem, H5ad, H5adWriter, MatrixInfo, SinkDtype, WriteOptions};
+use std::path::Path;
+
+/// How a file is converted.
+#[derive(Debug, Clone, Copy)]
+pub struct Convert<'a> {
+    /// An h5ad file, a zarr folder, or a file or folder of 10x Genomics.
+    pub file: &'a Path,
+    /// The h5ad file to write.
+    pub target: &'a Path,
+    /// Whether `target` may be replaced.
+    pub force: bool,
+    /// A text file with the names of the cells to keep, one a line.
+    pub cells: Option<&'a Path>,
+    /// The same for genes.
+    pub genes: Option<&'a Path>,
+    /// The gzip level of what is written anew, 0 for none; `None` copies compressed chunks where they
+    /// can be copied, and takes 4 elsewhere.
+    pub gzip: Option<u32>,
+    /// Entries in a chunk of a matrix that is written anew.
+    pub chunk: Option<u64>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Converted {
+    /// Cells.
+    pub n_cells: u64,
+    /// Genes.
+    pub n_genes: u64,
+}
+
+/// Which rows stay, of how many.
+struct Kept {
+    /// The rows in order; `None` where all stay.
+    rows: Option<Vec<u32>>,
+    n: u64,
+}
+
+impl Kept {
+    fn len(&self) -> u64 {
+        self.rows.as_ref().map_or(self.n, |rows| rows.len() as u64)
+    }
+
+    fn cells(&self) -> Option<Op> {
+        self.rows.as_ref().map(|rows| {
+            let mut mask = vec![false; self.n as usize];
+            rows.iter().for_each(|&r| mask[r as usize] = true);
+            Op::SelectCells {
+                cells: CellSet::from_mask(&mask),
+            }
+        })
+    }
+
+    fn columns(&self) -> Option<Op> {
+        let genes = self.rows.clone()?;
+        Some(Op::SelectGenes { genes })
+    }
+}
+
+/// Writes a file in another form. The target appears whole or not at all.
+///
+/// # Errors
+/// When the file cannot be read, a name is not in it, or the target cannot be written.
+pub fn convert(ctx: &Context, what: &Convert<'_>) -> Result<Converted> {
+    let file = H5ad::open_in(what.file, &ctx.into())?;
+    for text in file.warnings() {
+        ctx.emit(Event::Warning { text: text.clone() });
+    }
+    crate::result::refuse_input_as_target(&file, what.target)?;
+    let cells = names::kept(&file, "obs", what.cells)?;
+    let genes = names::kept(&file, "var", what.genes)?;
+    let writer = H5adWriter::create(what.target, what.force)?;
+    let mut work = Work {
+        ctx,
+        file: &file,
+        writer,
+        what,
+        cells: &cells,
+        genes: &genes,
+    };
+    if let Some(level) = what.gzip {
+        work.writer.set_options(WriteOptions {
+            compression: (level > 0).then_some(level),
+        });
+    }
+    work.all()?;
+    work.writer.commit()?;
+    Ok(Converted {
+        n_cells: cells.len(),
+        n_genes: genes.len(),
+    })
+}
+
+struct Work<'a> {
+    ctx: &'a Context,
+    file: &'a H5ad,
+    writer: H5adWriter,
+    what: &'a Convert<'a>,
+    cells: &'a Kept,
+    genes: &'a Kept,
+}
+
+impl Work<'_> {
+    fn all(&mut self) -> Result<()> {
+        let every = Kept { rows: None, n: 0 };
+        self.element("obs", self.cells, &every)?;
+        self.element("var", self.genes, &every)?;
+        for info in self.file.matrices()? {
+            // raw has genes of its own, as in anndata.
+            let genes = if info.address == "raw/X" {
+                &every
+            } else {
+                self.genes
+            };
+            self.matrix(&info, self.cells, genes)?;
+        }
+        if self.file.exists("raw/var") {
+            self.element("raw/var", &every, &every)?;
+            self.members("raw/varm", &every, &every)?;
+        }
+        self.members("obsm", self.cells, &every)?;
+        self.members("varm", self.genes, &every)?;
+        self.members("obsp", self.cells, self.cells)?;
+        self.members("varp", self.genes, self.genes)?;
+        self.members("uns", &every, &every)
+    }
+
+    fn members(&mut self, group: &str, rows: &Kept, columns: &Kept) -> Result<()> {
+        for name in self.file.keys(group)? {
+            self.element(&format!("{group}/{name}"), rows, columns)?;
+        }
+        Ok(())
+    }
+
+    /// An element of which these rows (and columns) stay.
+    fn element(&mut self, address: &str, rows: &Kept, columns: &Kept) -> Result<()> {
+        self.ctx.cancel().check()?;
+        if !self.file.exists(address) {
+            return Ok(());
+        }
+        let whole = rows.rows.is_none() && columns.rows.is_none();
+        let anew = self.what.gzip.is_some() || self.what.chunk.is_some();
+        if whole && !anew {
+            return Ok(self.writer.copy_from(self.file, address, address)?);
+        }
+        let pair = address.starts_with("obsp/") || address.starts_with("varp/");
+        if pair {
+            let info = self.file.matrix_info(address)?;
+            if ["csr", "csc"].contains(&info.encoding.as_str()) {
+                return self.matrix(&info, rows, columns);
+            }
+        }
+        let shape = self.file.shape_of(address).unwrap_or_default();
+        let bytes = shape.iter().fold(8u64, |n, &d| n.saturating_mul(d.max(1)));
+        let _held = self.ctx.budget().reserve(bytes, address)?;
+        match self.file.read(address)? {
+            foreign @ Elem::Foreign { .. } if whole => Ok(self.writer.write(address, &foreign)?),
+            Elem::Foreign { encoding, .. } => Err(Error::Data(format!(
+                "{}: {address} is {encoding}, of which rows cannot be selected; remove it, or convert \
+                 the file without --cells and --genes",
+                self.file.path().display()
+            ))),
+            elem if whole => Ok(self.writer.write(address, &elem)?),
+            elem => {
+                let part = subset::of(elem, rows.rows.as_deref(), columns.rows.as_deref())
+                    .map_err(|what| {
+                        Error::Data(format!("{}: {address}: {what}", self.file.path().display()))
+                    })?;
+                Ok(self.writer.write(address, &part)?)
+            }
+        }
+    }
+
+    /// A matrix, streamed as CSR.
+    fn matrix(&mut self, info: &MatrixInfo, rows: &Kept, columns: &Kept) -> Result<()> {
+        let address = info.address.as_str();
+        let anew = self.what.gzip.is_some() || self.what.chunk.is_some();
+        let fits = info.indices_dtype == info.indptr_dtype
+            && ["int32", "int64"].contains(&info.indices_dtype.as_str());
+        let whole = rows.rows.is_none() && columns.rows.is_none();
+        if whole && !anew && fits && info.encoding == "csr" && self.file.copies_chunks() {
+            return Ok(self.writer.copy_from(self.file, address, address)?);
+        }
+        let source = self.file.source(address, None)?;
+        let _held = self
+            .ctx
+            .budget()
+            .reserve(source.resident_bytes(), "row starts and chunk tables")?;
+        if source.to_turn().is_some() {
+            let stage = format!("turning {address} around");
+            crate::staged(self.ctx, &stage, || Ok(source.turn()?))?;
+        }
+        let ops: Vec<Op> = rows.cells().into_iter().chain(columns.columns()).collect();
+        let [n_rows, n_columns] = source.shape();
+        let shape = [
+            rows.rows.as_ref().map_or(n_rows, |r| r.len() as u64),
+            columns.rows.as_ref().map_or(n_columns, |c| c.len() as u64),
+        ];
+        let area = shape[0].saturating_mul(shape[1]);
+        let mut options = CsrSinkOptions {
+            dtype: SinkDtype::of(&info.data_dtype),
+            ..CsrSinkOptions::new(shape, source.nnz().unwrap_or(area).min(area.max(1)))
+        };
+        if let Some(level) = self.what.gzip {
+            options.compression = (level > 0).then_some(level);
+        }
+        if let Some(entries) = self.what.chunk {
+            options.chunk_entries = entries;
+        }
+        let sink = self.writer.csr_sink(address, options)?;
+        run_stage(
+            self.ctx,
+            &format!("writing {address}"),
+            &*source,
+            &ops,
+            &(),
+            &sink,
+        )?;
+        Ok(sink.finish()?)
+    }
+}
