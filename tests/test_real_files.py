@@ -14,7 +14,6 @@ RUNS = [
     "human_pbmc/pbmc14k_sub3500_raw_csr.h5ad",
 ]
 REFUSED = {
-    "fixtures/scvi_tools/pbmc_10k_protein_v3.h5ad": ["X"],
     "fixtures/anndata_archives/archives/v0.11.4/adata.h5ad": ["X"],
     "reference_outputs/scanpy_pbmc3k/pbmc3k_scanpy_processed.h5ad": ["counts"],
     "formats_pbmc3k/pbmc3k_200_f64_layers_raw_gzip.h5ad": ["raw/X", "layers/counts", "--matrix"],

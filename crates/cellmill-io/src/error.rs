@@ -16,7 +16,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file is not an HDF5 file.
-    #[error("{}: not an HDF5 file, so not an h5ad: {what}", path.display())]
+    #[error(
+        "{}: not an HDF5 file, so not an h5ad: {what}; what is read are h5ad files, AnnData zarr \
+         folders, and 10x Genomics' HDF5 files and folders with a matrix.mtx, unpacked",
+        path.display()
+    )]
     NotHdf5 {
         /// The file.
         path: PathBuf,

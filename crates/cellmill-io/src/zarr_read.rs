@@ -258,7 +258,16 @@ pub(crate) fn read_dataframe(
             ));
         }
         let inner = join(address, &name);
-        let column = column_of(zarr, &inner, &zarr.expect(&inner)?)?;
+        let column = match (
+            column_of(zarr, &inner, &zarr.expect(&inner)?)?,
+            legacy(zarr, address, &name)?,
+        ) {
+            // Dataframes of version 0.1.0 have the categories elsewhere.
+            (Column::Plain(codes), Some((categories, ordered))) => {
+                Column::Categorical(categorical(zarr, &inner, codes, categories, ordered)?)
+            }
+            (column, _) => column,
+        };
         let n = dataframe::len(&column);
         if n != index.len() {
             let what = format!("it has {n} rows and the index has {}", index.len());
@@ -271,6 +280,15 @@ pub(crate) fn read_dataframe(
         index,
         columns,
     })
+}
+
+/// The categories of a column of a dataframe of version 0.1.0, and whether they have an order.
+fn legacy(zarr: &Zarr, address: &str, name: &str) -> Result<Option<(ArrayData, bool)>> {
+    let at = format!("{address}/__categories/{name}");
+    match zarr.node(&at)? {
+        Some(node) => Ok(Some((data(zarr, &at)?, flag(&node, "ordered")))),
+        None => Ok(None),
+    }
 }
 
 /// The columns of a dataframe, in order.

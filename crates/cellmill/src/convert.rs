@@ -136,7 +136,17 @@ impl Work<'_> {
     }
 
     fn members(&mut self, group: &str, rows: &Kept, columns: &Kept) -> Result<()> {
-        for name in self.file.keys(group)? {
+        let names = self.file.keys(group)?;
+        if names.is_empty() && self.file.exists(group) {
+            // Files of anndata before 0.7 have one compound in place of a group.
+            if let Elem::Dict(all) = self.file.read(group)? {
+                for (name, elem) in all {
+                    let address = format!("{group}/{name}");
+                    self.part(&address, elem, rows, columns)?;
+                }
+            }
+        }
+        for name in names {
             self.element(&format!("{group}/{name}"), rows, columns)?;
         }
         Ok(())
@@ -163,7 +173,14 @@ impl Work<'_> {
         let shape = self.file.shape_of(address).unwrap_or_default();
         let bytes = shape.iter().fold(8u64, |n, &d| n.saturating_mul(d.max(1)));
         let _held = self.ctx.budget().reserve(bytes, address)?;
-        match self.file.read(address)? {
+        let elem = self.file.read(address)?;
+        self.part(address, elem, rows, columns)
+    }
+
+    /// Writes the rows and columns of an element that stay.
+    fn part(&mut self, address: &str, elem: Elem, rows: &Kept, columns: &Kept) -> Result<()> {
+        let whole = rows.rows.is_none() && columns.rows.is_none();
+        match elem {
             foreign @ Elem::Foreign { .. } if whole => Ok(self.writer.write(address, &foreign)?),
             Elem::Foreign { encoding, .. } => Err(Error::Data(format!(
                 "{}: {address} is {encoding}, of which rows cannot be selected; remove it, or convert \
