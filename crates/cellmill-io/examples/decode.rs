@@ -7,7 +7,7 @@
 //! sums that another program can check.
 
 use cellmill_engine::{Block, Source, Values};
-use cellmill_io::{H5ad, Result};
+use cellmill_io::{FileMatrix, H5ad, Result};
 use libdeflater::Decompressor;
 use std::fs::File;
 use std::os::unix::fs::FileExt;

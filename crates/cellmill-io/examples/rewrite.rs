@@ -6,7 +6,7 @@
 //! copied as they are stored; everything else is read and written.
 
 use cellmill_engine::{Block, Sink, Source};
-use cellmill_io::{CsrSinkOptions, Elem, H5ad, H5adWriter, SinkDtype};
+use cellmill_io::{CsrSinkOptions, Elem, FileMatrix, H5ad, H5adWriter, SinkDtype};
 use std::path::Path;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
