@@ -20,12 +20,12 @@ PAIRS = [
 ]
 # Our own keywords, which come last and are keyword-only.
 OWN: dict[str, set[str]] = {
-<<<<<<< HEAD
-    name: {"engine"} for name in ("normalize_total", "highly_variable_genes", "pca", "neighbors")
-=======
+    **{
+        name: {"engine"}
+        for name in ("normalize_total", "highly_variable_genes", "pca", "neighbors")
+    },
     "read_10x_h5": {"block_rows"},
     "read_10x_mtx": {"block_rows"},
->>>>>>> 4db8332 (AnnData zarr folders, several files as one, and cellmill convert)
 }
 OWN["pca"] = {"engine", "lazy"}
 
