@@ -4,6 +4,7 @@ use super::arith::ln;
 use super::params::{Layout, SimulateFrom, SimulateParams};
 use super::resample::Resampler;
 use super::simulator::Simulator;
+use cellmill_engine::run::abandonable;
 use cellmill_engine::{Block, Context, Error, Reduce, Result, Sink, Source, Values, run_stage};
 use cellmill_io::{CsrSinkOptions, DataFrame, Elem, H5adWriter, Scalar, WriteOptions};
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,8 @@ pub fn simulate_to_file(
     params.check()?;
     // The writer first: a target that cannot be is refused before the work.
     let writer = H5adWriter::create(target, overwrite).map_err(Error::outside)?;
-    let atlas = Simulator::new(params.clone())?;
+    let asked = params.clone();
+    let atlas = abandonable(ctx, "the tables of types", move || Simulator::new(asked))??;
     let _tables = ctx.budget().reserve(
         atlas.bytes() + atlas.annotation_bytes(),
         "tables of types, obs and var",
