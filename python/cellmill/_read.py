@@ -115,6 +115,15 @@ def read_zarr(
     Notes
     -----
     Stands where :func:`anndata.io.read_zarr` stood.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> import numpy as np
+    >>> import cellmill as cm
+    >>> ad.AnnData(np.eye(4, 3, dtype=np.float32)).write_zarr("small.zarr")
+    >>> cm.read_zarr("small.zarr").X.sum().compute()
+    np.float32(3.0)
     """
     import zarr
 

@@ -57,6 +57,19 @@ def read_10x_h5(
     Notes
     -----
     Matches :func:`scanpy.read_10x_h5`.
+
+    Examples
+    --------
+    >>> import h5py
+    >>> import cellmill as cm
+    >>> with h5py.File("small.h5", "w") as file:
+    ...     file["hg19/barcodes"] = [b"AAAC-1", b"AAAG-1"]
+    ...     file["hg19/gene_names"], file["hg19/genes"] = [b"CD3E"], [b"ENSG00000198851"]
+    ...     file["hg19/data"], file["hg19/indices"] = [5], [0]
+    ...     file["hg19/indptr"], file["hg19/shape"] = [0, 1, 1], [1, 2]
+    >>> adata = cm.read_10x_h5("small.h5")
+    >>> adata.shape, list(adata.var_names), adata.X.sum().compute()
+    ((2, 1), ['CD3E'], np.float32(5.0))
     """
     if backup_url is not None:
         raise ValueError("backup_url is not followed: download the file first")
@@ -133,6 +146,20 @@ def read_10x_mtx(
     Notes
     -----
     Matches :func:`scanpy.read_10x_mtx`. The text is read once, when the matrix is opened.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import cellmill as cm
+    >>> folder = Path("hg19")
+    >>> folder.mkdir()
+    >>> banner = "%%MatrixMarket matrix coordinate integer general"
+    >>> n = (folder / "matrix.mtx").write_text(f"{banner}\\n1 2 1\\n1 2 5\\n")
+    >>> n = (folder / "genes.tsv").write_text("ENSG00000198851\\tCD3E\\n")
+    >>> n = (folder / "barcodes.tsv").write_text("AAAC-1\\nAAAG-1\\n")
+    >>> adata = cm.read_10x_mtx("hg19")
+    >>> adata.X.compute().toarray().tolist()
+    [[0.0], [5.0]]
     """
     if cache or cache_compression is not _empty:
         raise ValueError(
