@@ -122,8 +122,8 @@ def read_zarr(
     >>> import numpy as np
     >>> import cellmill as cm
     >>> ad.AnnData(np.eye(4, 3, dtype=np.float32)).write_zarr("small.zarr")
-    >>> cm.read_zarr("small.zarr").X.sum().compute()
-    np.float32(3.0)
+    >>> cm.read_zarr("small.zarr").X.compute().shape
+    (4, 3)
     """
     import zarr
 
