@@ -10,6 +10,9 @@ import scanpy as sc
 PAIRS = [
     (cm.read_10x_h5, sc.read_10x_h5),
     (cm.read_10x_mtx, sc.read_10x_mtx),
+    (cm.pp.calculate_qc_metrics, sc.pp.calculate_qc_metrics),
+    (cm.pp.filter_cells, sc.pp.filter_cells),
+    (cm.pp.filter_genes, sc.pp.filter_genes),
     (cm.pp.normalize_total, sc.pp.normalize_total),
     (cm.pp.log1p, sc.pp.log1p),
     (cm.pp.highly_variable_genes, sc.pp.highly_variable_genes),

@@ -33,6 +33,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Runs the whole job: counts, genes, PCA, neighbours, clusters, layout.
     Run(WholeArgs),
+    /// Writes the numbers of quality control into obs and var.
+    Qc(StepArgs),
     /// Finds highly variable genes.
     Hvg(StepArgs),
     /// Computes principal components of the highly variable genes.
@@ -266,6 +268,9 @@ pub struct PlotArgs {
     /// The file that a gene's values are taken from, where it is not the result.
     #[arg(long, value_name = "FILE")]
     pub source: Option<PathBuf>,
+    /// The column of var that holds the genes' symbols [default: the first known one].
+    #[arg(long, value_name = "COLUMN")]
+    pub gene_symbols: Option<String>,
     /// PNG, SVG, or both.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Png, Format::Svg])]
     pub format: Vec<Format>,

@@ -19,6 +19,7 @@ pub fn dispatch(command: Command, connect: Option<Connect<'_>>) -> Result<()> {
         Command::Info(args) => info::info(&args),
         Command::Plan(args) => plan::plan(args),
         Command::Run(args) => run::run(args, connect),
+        Command::Qc(args) => step::step(args, cellmill::step::Step::Qc),
         Command::Hvg(args) => step::step(args, cellmill::step::Step::Hvg),
         Command::Pca(args) => step::step(args, cellmill::step::Step::Pca),
         Command::Neighbors(args) => step::step(args, cellmill::step::Step::Neighbors),

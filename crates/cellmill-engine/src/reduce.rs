@@ -4,6 +4,7 @@ mod cell_totals;
 mod count_check;
 mod gene_moments;
 mod gram;
+mod quality;
 mod tuple;
 mod via;
 
@@ -11,6 +12,7 @@ pub use cell_totals::{CellTotals, Totals};
 pub use count_check::{BadCount, CountCheck, CountReport};
 pub use gene_moments::{GeneMoments, Moments, MomentsState};
 pub use gram::{Gram, GramMatrix, GramState};
+pub use quality::{Bounds, GeneTally, Metrics, Quality};
 pub use via::{Via, ViaState};
 
 use crate::{Block, Error, Result};

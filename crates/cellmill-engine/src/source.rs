@@ -2,9 +2,11 @@
 
 mod concat;
 mod mem;
+mod selected;
 
 pub use concat::{ConcatPart, ConcatSource, blocks_left};
 pub use mem::{MemSource, MemValue};
+pub use selected::Selected;
 
 use crate::{Block, Grid, Result};
 use std::ops::Range;
@@ -48,6 +50,44 @@ pub trait Source: Send + Sync {
 
     /// One line for plans and errors: path, element, shape.
     fn describe(&self) -> String;
+}
+
+impl<S: Source + ?Sized> Source for std::sync::Arc<S> {
+    fn n_rows(&self) -> u64 {
+        (**self).n_rows()
+    }
+
+    fn n_cols(&self) -> u32 {
+        (**self).n_cols()
+    }
+
+    fn nnz(&self) -> Option<u64> {
+        (**self).nnz()
+    }
+
+    fn grid(&self) -> &Grid {
+        (**self).grid()
+    }
+
+    fn open(&self, blocks: Range<usize>) -> Result<Box<dyn BlockReader + '_>> {
+        (**self).open(blocks)
+    }
+
+    fn prefetch(&self, blocks: Range<usize>) {
+        (**self).prefetch(blocks);
+    }
+
+    fn reader_bytes(&self) -> u64 {
+        (**self).reader_bytes()
+    }
+
+    fn bytes_read(&self) -> u64 {
+        (**self).bytes_read()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }
 
 /// Reads consecutive blocks of a [`Source`].

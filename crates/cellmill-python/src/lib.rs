@@ -15,6 +15,7 @@ mod matrix;
 mod operand;
 mod pl;
 mod pp;
+mod quality;
 mod simulate;
 mod task;
 mod tl;
@@ -46,6 +47,8 @@ mod _native {
         apply, connectivities, highly_variable_genes, neighbors, norm_factors, pca, pca_components,
         pca_n_comps, totals,
     };
+    #[pymodule_export]
+    use crate::quality::{quality, quality_chunk, quality_frames, quality_merge};
     #[pymodule_export]
     use crate::simulate::simulate;
     #[pymodule_export]

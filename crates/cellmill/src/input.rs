@@ -5,10 +5,12 @@ mod several;
 
 pub use several::{Several, open as open_files};
 
-pub(crate) use genes::{gather_rows, select as select_rows, take_rows};
+pub(crate) use genes::{gather_rows, select as select_rows, take_elem, take_rows};
 
 use crate::counts::{Kind, Sample};
 use crate::{Error, Result};
+use cellmill_engine::Source as _;
+use cellmill_engine::source::Selected;
 use cellmill_io::{DataFrame, FileMatrix, H5ad, MatrixInfo};
 use serde::Serialize;
 use std::sync::Arc;
@@ -69,9 +71,9 @@ pub struct Input {
     pub file: H5ad,
     /// The matrix: `X`, `raw/X` or `layers/NAME`.
     pub matrix: String,
-    /// The matrix as a stream of blocks.
-    pub source: Arc<dyn FileMatrix>,
-    /// The genes of the matrix: `var`, or `raw/var` with the columns of `var` joined to it.
+    /// The matrix as a stream of blocks: the cells and genes that are selected.
+    pub source: Selected<Arc<dyn FileMatrix>>,
+    /// The genes that are selected: `var`, or `raw/var` with the columns of `var` joined to it.
     pub var: DataFrame,
     /// Sentences for the user: which matrix was taken and why.
     pub notes: Vec<String>,
@@ -102,10 +104,38 @@ impl Input {
         Ok(Self {
             file,
             matrix,
-            source,
+            source: Selected::whole(source)?,
             var,
             notes,
         })
+    }
+
+    /// Selects among the cells and genes that are selected: a mask of the cells, and columns; `None`:
+    /// all. Nothing is read.
+    ///
+    /// # Errors
+    /// When they do not fit what is selected.
+    pub fn select(&mut self, cells: Option<&[bool]>, genes: Option<&[u32]>) -> Result<()> {
+        let n_rows = self.source.inner().n_rows();
+        let before = self.source.cells();
+        let cells = match cells {
+            None => before.cloned(),
+            Some(mask) => Some(crate::matrix::select_within(before, n_rows, mask)?),
+        };
+        let columns = match (self.source.genes(), genes) {
+            (Some(before), Some(genes)) => Some(
+                genes
+                    .iter()
+                    .filter_map(|&g| before.get(g as usize).copied())
+                    .collect(),
+            ),
+            (before, genes) => genes.or(before).map(<[u32]>::to_vec),
+        };
+        self.source.select(cells, columns)?;
+        if let Some(genes) = genes {
+            self.var = select_rows(&self.var, genes)?;
+        }
+        Ok(())
     }
 
     /// Whether the counts stand in `raw/X`, with genes of their own.

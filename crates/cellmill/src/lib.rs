@@ -4,6 +4,7 @@ pub mod convert;
 pub mod counts;
 pub mod draw;
 pub mod error;
+pub mod identity;
 pub mod input;
 pub mod keys;
 pub mod matrix;

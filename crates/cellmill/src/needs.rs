@@ -3,7 +3,7 @@
 use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::pp::highly_variable_genes::Selection;
-use crate::{Result, pp};
+use crate::{Result, pp, run};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::{CellTotals, CountCheck, GeneMoments, Gram, Via};
@@ -29,15 +29,20 @@ pub struct Need {
 ///
 /// # Errors
 /// When the parameters do not fit the matrix.
-pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Need>> {
-    let source: &dyn Source = &*input.source;
+pub(crate) fn needs(
+    ctx: &Context,
+    input: &Input,
+    qc: &run::QualityControl,
+    params: &RunParams,
+) -> Result<Vec<Need>> {
+    let source: &dyn Source = &input.source;
     let (n, n_genes) = (source.n_rows(), source.n_cols());
     let k = match params.hvg.selection {
         Selection::Top(k) => k.min(u64::from(n_genes)),
         Selection::Cutoffs { .. } => u64::from(n_genes).min(TYPICAL_GENES),
     };
     let n_comps = pp::pca::n_comps(params.n_comps, n, k)? as u64;
-    let held = PROGRAM + input.source.resident_bytes();
+    let program = PROGRAM + input.source.inner().resident_bytes();
 
     let shares = Op::NormalizeTotal { target_sum: 1.0 };
     let shares = Pipeline::new(&[shares], n, n_genes)?;
@@ -45,8 +50,12 @@ pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Nee
         CellTotals,
         CountCheck,
         Via::new(shares, GeneMoments::new(n_genes)),
+        qc.reduction(input)?,
     );
     let read_1 = smallest_stage(source, &[], &first, &())?;
+    // The numbers of quality control, while their columns are made.
+    let columns = run::quality_bytes(n, u64::from(n_genes), &qc.params);
+    let numbers = qc.reduction(input)?.state_bytes(n);
 
     let scale = [
         Op::NormalizeTotal { target_sum: 1.0 },
@@ -54,6 +63,7 @@ pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Nee
             base: params.log_base,
         },
     ];
+    let held = program + columns;
     let select = Op::SelectGenes {
         genes: (0..k as u32).collect(),
     };
@@ -76,7 +86,7 @@ pub fn needs(ctx: &Context, input: &Input, params: &RunParams) -> Result<Vec<Nee
     Ok(vec![
         Need {
             stage: "read 1",
-            bytes: held + read_1,
+            bytes: program + read_1.max(numbers + columns),
         },
         Need {
             stage: "read 2",
@@ -136,8 +146,13 @@ fn graph(n: u64, n_comps: u64, params: &RunParams) -> u64 {
 ///
 /// # Errors
 /// [`Error::Budget`] with the smallest budget that would do.
-pub(crate) fn refuse_small_budget(ctx: &Context, input: &Input, params: &RunParams) -> Result<()> {
-    let needs = needs(ctx, input, params)?;
+pub(crate) fn refuse_small_budget(
+    ctx: &Context,
+    input: &Input,
+    qc: &run::QualityControl,
+    params: &RunParams,
+) -> Result<()> {
+    let needs = needs(ctx, input, qc, params)?;
     let Some(most) = needs.iter().max_by_key(|need| need.bytes) else {
         return Ok(());
     };

@@ -1,5 +1,6 @@
 //! The parameters of a run: one definition of every default.
 
+use crate::pp::filter::Filters;
 use crate::pp::highly_variable_genes::{HvgParams, Selection};
 use crate::slot::{dict, float, integer, text};
 use crate::{Error, Result};
@@ -91,6 +92,10 @@ pub struct RunParams {
     pub matrix: Option<String>,
     /// Takes counts with fractions (SoupX, RSEM) as counts.
     pub fractional: bool,
+    /// The column of var that holds the genes' symbols; `None`: the first known one.
+    pub gene_symbols: Option<String>,
+    /// Which cells and genes stay.
+    pub filters: Filters,
     /// What cells are scaled to.
     pub target_sum: TargetSum,
     /// Base of the logarithm; `None`: natural.
@@ -140,6 +145,8 @@ impl Default for RunParams {
         Self {
             matrix: None,
             fractional: false,
+            gene_symbols: None,
+            filters: Filters::default(),
             target_sum: TargetSum::Fixed(1e4),
             log_base: None,
             hvg: HvgParams {
@@ -183,6 +190,7 @@ impl RunParams {
                 )))
             }
         };
+        self.filters.validate()?;
         if let TargetSum::Fixed(target) = self.target_sum {
             positive("target_sum", target)?;
         }
@@ -297,6 +305,16 @@ impl RunParams {
                 ("min_disp", float(min_disp)),
                 ("max_disp", float(max_disp)),
             ]),
+        }
+        for (name, value) in self.filters.entries() {
+            entries.push((name, float(value)));
+        }
+        let cells = self.filters.cells.as_ref().map(|p| p.display().to_string());
+        if let Some(path) = &cells {
+            entries.push(("cells", text(path)));
+        }
+        if let Some(name) = &self.gene_symbols {
+            entries.push(("gene_symbols", text(name)));
         }
         if let Some(base) = self.log_base {
             entries.push(("log_base", float(base)));

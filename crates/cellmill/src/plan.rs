@@ -4,6 +4,7 @@ use crate::input::Input;
 use crate::needs::{self, Need};
 use crate::params::{RunParams, WriteX};
 use crate::pp::highly_variable_genes::Selection;
+use crate::run::{self, QualityControl, ReadNames};
 use crate::{Result, pp};
 use cellmill_engine::Context;
 use cellmill_engine::error::human_bytes;
@@ -71,17 +72,18 @@ const SELECTED_SHARE: f64 = 0.12;
 /// As the run would fail before its first read.
 pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     params.validate()?;
-    let input = Input::open(
+    let mut input = Input::open(
         H5ad::open_in(file, &ctx.into())?,
         params.matrix.as_deref(),
         params.fractional,
         params.block_rows,
     )?;
+    let qc = QualityControl::prepare(&mut input, params)?;
     let source = &input.source;
     let n = source.n_rows();
     let n_genes = source.n_cols();
     let most = n.saturating_mul(n_genes.into());
-    let nnz = source.nnz().unwrap_or(most);
+    let nnz = source.entries_at_most().min(most);
     let threads = ctx.threads() as u64;
     let selected = match params.hvg.selection {
         Selection::Top(k) => k.min(u64::from(n_genes)),
@@ -118,11 +120,17 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     match params.write_x {
         WriteX::Lognorm => {
             second.push("X of the result, log-normalised f32, gzip".to_owned());
-            second.push("layers/counts, its compressed chunks copied".to_owned());
+            second.push(if params.filters.is_empty() && source.is_whole() {
+                "layers/counts, its compressed chunks copied".to_owned()
+            } else {
+                "layers/counts: the counts of what stays".to_owned()
+            });
         }
-        WriteX::Counts => {
-            second.push("X of the result: the counts, compressed chunks copied".to_owned())
-        }
+        WriteX::Counts => second.push(if params.filters.is_empty() && source.is_whole() {
+            "X of the result: the counts, compressed chunks copied".to_owned()
+        } else {
+            "X of the result: the counts of what stays".to_owned()
+        }),
         WriteX::Hvg => {
             second.push("X of the result: the selected genes, log-normalised".to_owned())
         }
@@ -136,19 +144,47 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         memory,
     };
     let select = format!("select_genes({selected})");
-    let mut stages = vec![
+    let reads = ReadNames::of(params);
+    let mut found = vec![
+        "totals of cells; the check that values are counts".to_owned(),
+        chosen,
+    ];
+    let quality = format!(
+        "quality of cells and genes into obs and var{}",
+        qc.params
+            .qc_vars
+            .iter()
+            .map(|(name, genes)| format!(", {name}: {} genes", genes.len()))
+            .collect::<String>()
+    );
+    let mut stages = Vec::new();
+    match reads.quality {
+        None => found.push(quality),
+        Some(name) => stages.push(stage(
+            name,
+            1,
+            Vec::new(),
+            vec![
+                quality,
+                format!(
+                    "which cells and genes stay ({}): a read of its own, since totals and moments are \
+                     those of what stays",
+                    params.filters
+                ),
+            ],
+            in_flight + 2 * per_gene + run::quality_bytes(n, u64::from(n_genes), &qc.params),
+        )),
+    }
+    stages.extend([
         stage(
-            "read 1: totals and moments",
+            reads.counts,
             1,
             vec!["normalize_total(1) for the moments; the flavour undoes the log".to_owned()],
-            vec![
-                "totals of cells; the check that values are counts".to_owned(),
-                chosen,
-            ],
-            in_flight + per_gene + 12 * n,
+            found,
+            in_flight + 2 * per_gene + 12 * n,
         ),
         stage(
-            "read 2: selected genes",
+            reads.genes,
             1,
             vec![normalise, base, select],
             second,
@@ -191,8 +227,8 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             )],
             scores + graph,
         ),
-    ];
-    let turned = source.to_turn();
+    ]);
+    let turned = source.inner().to_turn();
     if let Some(bytes) = turned {
         let what = format!("{} as CSR in scratch, {}", input.matrix, human_bytes(bytes));
         stages.insert(
@@ -200,7 +236,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             stage("turning the matrix around", 1, Vec::new(), vec![what], 0),
         );
     }
-    let needs = needs::needs(ctx, &input, params)?;
+    let needs = needs::needs(ctx, &input, &qc, params)?;
     let smallest_budget = needs.iter().map(|need| need.bytes).max().unwrap_or(0);
     let memory = stages.iter().map(|s| s.memory).max().unwrap_or(0);
     let budget = ctx.budget().limit();
@@ -225,7 +261,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         needs,
         smallest_budget,
         scratch,
-        notes: input.notes,
+        notes: input.notes.iter().cloned().chain(qc.note()).collect(),
     })
 }
 

@@ -4,10 +4,11 @@
 mod gene;
 
 use crate::draw::{self, Colormap, Colour, HvgPlot, Legend, PcaVariance, Picture, Rgb, Scatter};
+use crate::identity::{Identity, column};
 use crate::params::{RunParams, WriteX};
 use crate::{Error, Result, keys};
 use cellmill_engine::{Context, Event};
-use cellmill_io::{ArrayData, Column, DataFrame, Elem, H5ad};
+use cellmill_io::{ArrayData, Column, Elem, H5ad};
 use std::path::{Path, PathBuf};
 
 /// How a picture is written.
@@ -32,6 +33,8 @@ pub struct EmbeddingPlot<'a> {
     pub matrix: &'a str,
     /// The file of a gene's values, where it is not the result.
     pub source: Option<&'a Path>,
+    /// The column of var that holds the genes' symbols; `None`: the first known one.
+    pub gene_symbols: Option<&'a str>,
     /// Names on the clusters in place of a legend.
     pub on_data: bool,
     /// Size of a point as scanpy's `size`; `None`: by the number of cells.
@@ -121,11 +124,15 @@ pub fn check_colors(file: &H5ad, params: &RunParams, colors: &[String]) -> Resul
         if known.contains(key) {
             continue;
         }
-        let there =
-            |frame: &str| -> Result<bool> {
-                Ok(file.exists(frame)
-                    && gene::find(&file.read_dataframe(frame, None)?, key)?.is_some())
-            };
+        let there = |frame: &str| -> Result<bool> {
+            if !file.exists(frame) {
+                return Ok(false);
+            }
+            let var = file.read_dataframe(frame, None)?;
+            let symbols = params.gene_symbols.as_deref();
+            let symbols = symbols.filter(|name| column(&var, name).is_some());
+            Ok(Identity::of(&var, symbols)?.find(key)?.is_some())
+        };
         if there(frame)? || there("raw/var")? {
             if params.write_x == WriteX::None {
                 return Err(Error::Parameter(format!(
@@ -274,14 +281,6 @@ impl Paint {
             },
         }
     }
-}
-
-fn column<'a>(frame: &'a DataFrame, name: &str) -> Option<&'a Column> {
-    frame
-        .columns
-        .iter()
-        .find(|(have, _)| have == name)
-        .map(|(_, column)| column)
 }
 
 /// A column as categories (strings, booleans, categoricals) or numbers.

@@ -2,7 +2,7 @@
 
 mod counts;
 
-use crate::input::select_rows;
+use crate::input::{Input, select_rows, take_elem};
 use crate::params::WriteX;
 use crate::slot::{Patch, Slot, Value};
 use crate::{Error, Result, keys};
@@ -27,6 +27,9 @@ pub struct ResultFile<'a> {
     file: &'a H5ad,
     writer: H5adWriter,
     notes: Vec<String>,
+    /// The cells and the genes that stay, as rows of the input's obs and of its genes; `None`: all.
+    cells: Option<Vec<u32>>,
+    genes: Option<Vec<u32>>,
 }
 
 /// What of the input's matrices and genes a result keeps.
@@ -86,7 +89,18 @@ impl<'a> ResultFile<'a> {
             file,
             writer,
             notes: Vec::new(),
+            cells: None,
+            genes: None,
         })
+    }
+
+    /// Keeps the annotations of the cells and genes that are selected in the input.
+    pub fn select(&mut self, input: &Input) {
+        self.cells = input.source.cells().map(|cells| {
+            let rows = cells.within(0..cells.end());
+            rows.map(|row| row as u32).collect()
+        });
+        self.genes = input.source.genes().map(<[u32]>::to_vec);
     }
 
     /// The writer, for X and layers.
@@ -124,6 +138,9 @@ impl<'a> ResultFile<'a> {
     /// obs and var, with the patch's columns.
     fn frames(&mut self, keep: Keep<'_>, patch: &Patch) -> Result<()> {
         let mut obs = self.file.read_dataframe("obs", None)?;
+        if let Some(cells) = &self.cells {
+            obs = select_rows(&obs, cells)?;
+        }
         let mut var = match keep {
             Keep::Everything | Keep::Annotations => self.file.read_dataframe("var", None)?,
             Keep::Genes {
@@ -217,7 +234,15 @@ impl<'a> ResultFile<'a> {
                     dropped.push(slot);
                     continue;
                 }
-                self.copy_slot(group, &slot)?;
+                let rows = match group {
+                    "obsm" | "obsp" => &self.cells,
+                    "varm" | "varp" => &self.genes,
+                    _ => &None,
+                };
+                match rows.clone() {
+                    None => self.copy_slot(group, &slot)?,
+                    Some(rows) => self.cut_slot(&slot, &rows)?,
+                }
             }
         }
         if !dropped.is_empty() {
@@ -227,6 +252,25 @@ impl<'a> ResultFile<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Writes the rows of an entry whose cells or genes stay. Graphs are dropped: they are of all.
+    fn cut_slot(&mut self, slot: &str, rows: &[u32]) -> Result<()> {
+        let graph = slot.starts_with("obsp/") || slot.starts_with("varp/");
+        let cut = if graph {
+            None
+        } else {
+            take_elem(&self.file.read(slot)?, rows)?
+        };
+        match cut {
+            Some(elem) => Ok(self.writer.write(slot, &elem)?),
+            None => {
+                self.notes.push(format!(
+                    "dropped {slot}: it is of all cells or genes, and some were filtered out"
+                ));
+                Ok(())
+            }
+        }
     }
 
     /// Copies an entry as it is stored, without the nulls in uns that old anndata cannot read.

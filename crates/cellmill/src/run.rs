@@ -3,11 +3,13 @@
 mod counts_read;
 mod elsewhere;
 mod genes_read;
+mod quality;
 
 pub(crate) use counts_read::median;
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
 pub use elsewhere::Elsewhere;
 pub use genes_read::{GenesRead, read_genes, write_genes};
+pub(crate) use quality::{QualityControl, bytes as quality_bytes};
 
 use crate::input::Input;
 use crate::params::{RunParams, WriteX};
@@ -40,7 +42,7 @@ pub struct Summary {
 
 /// Runs the whole job on a file and writes the result to `target`.
 ///
-/// The file is read twice. The result holds the input's annotations without what went stale, and
+/// The file is read twice, or three times where cells or genes are filtered. The result holds the input's annotations without what went stale, and
 /// in scanpy's slots what `sc.pp.normalize_total`, `log1p`, `highly_variable_genes`, `pca`,
 /// `neighbors`, `sc.tl.leiden` and `umap` would write. It appears whole or not at all.
 ///
@@ -75,28 +77,48 @@ pub fn run_on(
     for text in h5ad.warnings() {
         ctx.emit(Event::Warning { text: text.clone() });
     }
-    let input = Input::open(
-        h5ad,
+    let mut input = Input::open(
+        h5ad.clone(),
         params.matrix.as_deref(),
         params.fractional,
         params.block_rows,
     )?;
-    for text in &input.notes {
-        ctx.emit(Event::Note { text: text.clone() });
+    let qc = QualityControl::prepare(&mut input, params)?;
+    for text in input.notes.iter().cloned().chain(qc.note()) {
+        ctx.emit(Event::Note { text });
     }
-    needs::refuse_small_budget(ctx, &input, params)?;
-    let mut result = ResultFile::create(&input.file, target, force)?;
+    needs::refuse_small_budget(ctx, &input, &qc, params)?;
+    let mut result = ResultFile::create(&h5ad, target, force)?;
     let mut notes = Vec::new();
     let _held = hold_input(ctx, &input)?;
 
-    let stage = "read 1: totals and moments";
-    let counts = match cluster {
-        None => read_counts(ctx, &input, params, stage)?,
-        Some(cluster) => {
-            let state = crate::staged(ctx, stage, || cluster.counts(&input, params))?;
-            counts_of_state(ctx, &input, params, &state)?
+    let reads = ReadNames::of(params);
+    let (counts, columns) = match (cluster, reads.quality) {
+        (None, Some(stage)) => {
+            let columns = qc.filter(ctx, &mut input, params, stage)?;
+            let counts = read_counts(ctx, &input, params, &(), reads.counts)?.0;
+            (counts, columns)
+        }
+        (None, None) => {
+            let reduction = qc.reduction(&input)?;
+            let (counts, found) = read_counts(ctx, &input, params, &reduction, reads.counts)?;
+            (counts, qc.columns(ctx, &input, &found)?)
+        }
+        (Some(cluster), _) => {
+            if reads.quality.is_some() || !input.source.is_whole() {
+                return Err(Error::Parameter(
+                    "filters, and files with other features than genes, do not run on a cluster yet; run \
+                     on one machine, or filter the file first"
+                        .to_owned(),
+                ));
+            }
+            let state = crate::staged(ctx, reads.counts, || cluster.counts(&input, params))?;
+            let counts = counts_of_state(ctx, &input, params, &state)?;
+            let found = qc.read(ctx, &input)?;
+            (counts, qc.columns(ctx, &input, &found)?)
         }
     };
+    result.select(&input);
     let hvg = counts.highly_variable_genes(params)?;
     for text in counts
         .warnings()
@@ -144,12 +166,13 @@ pub fn run_on(
             &selected,
             n_comps,
             Some(&mut result),
-            "read 2: selected genes",
+            reads.genes,
         )?;
         (genes.pca, genes.held)
     };
 
-    let mut patch = hvg.patch();
+    let mut patch = columns.into_patch(&input, params.overwrite);
+    patch.extend(hvg.patch());
     let mut log1p = Vec::new();
     if let Some(base) = params.log_base {
         log1p.push(("base", float(base)));
@@ -233,19 +256,48 @@ pub fn run_on(
     })
 }
 
+/// What the reads of a run are called.
+pub(crate) struct ReadNames {
+    /// Of the read that a filter needs.
+    pub quality: Option<&'static str>,
+    /// Of the totals and moments.
+    pub counts: &'static str,
+    /// Of the selected genes.
+    pub genes: &'static str,
+}
+
+impl ReadNames {
+    /// Of a run with these parameters.
+    pub fn of(params: &RunParams) -> Self {
+        if params.filters.need_a_read() {
+            Self {
+                quality: Some("read 1: quality control"),
+                counts: "read 2: totals and moments",
+                genes: "read 3: selected genes",
+            }
+        } else {
+            Self {
+                quality: None,
+                counts: "read 1: totals and moments",
+                genes: "read 2: selected genes",
+            }
+        }
+    }
+}
+
 /// Declares what stays in memory for as long as the input is open, and turns its matrix around where
 /// the file does not hold it cell by cell.
 pub(crate) fn hold_input(ctx: &Context, input: &Input) -> Result<[Reservation; 2]> {
     let held = [
         ctx.budget().reserve(needs::PROGRAM, "the program itself")?,
         ctx.budget().reserve(
-            input.source.resident_bytes(),
+            input.source.inner().resident_bytes(),
             "row starts and chunk tables of the matrix",
         )?,
     ];
-    if input.source.to_turn().is_some() {
+    if input.source.inner().to_turn().is_some() {
         let stage = format!("turning {} around", input.matrix);
-        crate::staged(ctx, &stage, || Ok(input.source.turn()?))?;
+        crate::staged(ctx, &stage, || Ok(input.source.inner().turn()?))?;
     }
     Ok(held)
 }

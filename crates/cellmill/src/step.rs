@@ -3,7 +3,7 @@
 use crate::input::Input;
 use crate::params::RunParams;
 use crate::result::{Keep, ResultFile, suffix};
-use crate::run::{leading, read_counts, read_genes};
+use crate::run::{QualityControl, leading, read_counts, read_genes};
 use crate::slot::Patch;
 use crate::{Error, Result, keys, pp, tl};
 use cellmill_engine::{Context, Event};
@@ -14,6 +14,8 @@ use std::path::Path;
 /// A step of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Quality control of cells and genes, from counts.
+    Qc,
     /// Highly variable genes, from counts.
     Hvg,
     /// Principal components of the highly variable genes, from counts.
@@ -51,12 +53,18 @@ pub struct Request<'a> {
 /// When the file lacks what the step needs (says which step makes it), or on any error of the step.
 pub fn step(ctx: &Context, step: Step, request: &Request<'_>) -> Result<Vec<String>> {
     request.params.validate()?;
+    if !request.params.filters.is_empty() {
+        return Err(Error::Parameter(format!(
+            "filters ({}) are options of `cellmill run`; a single step keeps every cell and gene",
+            request.params.filters
+        )));
+    }
     let file = H5ad::open_in(request.file, &ctx.into())?;
     for text in file.warnings() {
         ctx.emit(Event::Warning { text: text.clone() });
     }
     match step {
-        Step::Hvg | Step::Pca => from_counts(ctx, step, file, request),
+        Step::Qc | Step::Hvg | Step::Pca => from_counts(ctx, step, file, request),
         Step::Neighbors => {
             let result = ResultFile::create(&file, request.target, request.force)?;
             let patch = neighbors(ctx, &file, request)?;
@@ -99,19 +107,31 @@ fn from_counts(
     request: &Request<'_>,
 ) -> Result<Vec<String>> {
     let params = request.params;
-    let input = Input::open(
-        file,
+    let mut input = Input::open(
+        file.clone(),
         params.matrix.as_deref(),
         params.fractional,
         params.block_rows,
     )?;
-    for text in &input.notes {
-        ctx.emit(Event::Note { text: text.clone() });
+    let qc = QualityControl::prepare(&mut input, params)?;
+    if !input.source.is_whole() {
+        return Err(Error::Data(format!(
+            "{}: var/feature_types holds features that are no genes; single steps take genes only: run \
+             `cellmill run`, which keeps the others aside, or select the genes first",
+            input.file.path().display()
+        )));
     }
-    let mut result = ResultFile::create(&input.file, request.target, request.force)?;
+    let note = qc.note().filter(|_| step == Step::Qc);
+    for text in input.notes.iter().cloned().chain(note) {
+        ctx.emit(Event::Note { text });
+    }
+    let mut result = ResultFile::create(&file, request.target, request.force)?;
     let _held = crate::run::hold_input(ctx, &input)?;
-    let patch = if step == Step::Hvg {
-        let counts = read_counts(ctx, &input, params, "totals and moments")?;
+    let patch = if step == Step::Qc {
+        qc.of_all(ctx, &input, params)?
+            .into_patch(&input, params.overwrite)
+    } else if step == Step::Hvg {
+        let counts = read_counts(ctx, &input, params, &(), "totals and moments")?.0;
         let hvg = counts.highly_variable_genes(params)?;
         for text in counts
             .warnings()
@@ -153,9 +173,9 @@ fn pca(ctx: &Context, input: &Input, params: &RunParams) -> Result<Patch> {
     let n_comps = pp::pca::n_comps(params.n_comps, input.source.n_rows(), selected.len() as u64)?;
     let target = match params.target_sum {
         crate::params::TargetSum::Fixed(target) => target,
-        crate::params::TargetSum::Median => {
-            read_counts(ctx, input, params, "totals")?.target_sum(params)
-        }
+        crate::params::TargetSum::Median => read_counts(ctx, input, params, &(), "totals")?
+            .0
+            .target_sum(params),
     };
     let genes = read_genes(
         ctx,

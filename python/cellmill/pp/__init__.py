@@ -1,9 +1,22 @@
 """Preprocessing: scanpy's ``pp``."""
 
+from ._calculate_qc_metrics import calculate_qc_metrics
+from ._filter import filter_cells, filter_genes
 from ._highly_variable_genes import highly_variable_genes
 from ._log1p import log1p
 from ._neighbors import neighbors
 from ._normalize_total import normalize_total
 from ._pca import pca
+from ._subset import subset
 
-__all__ = ["highly_variable_genes", "log1p", "neighbors", "normalize_total", "pca"]
+__all__ = [
+    "calculate_qc_metrics",
+    "filter_cells",
+    "filter_genes",
+    "highly_variable_genes",
+    "log1p",
+    "neighbors",
+    "normalize_total",
+    "pca",
+    "subset",
+]

@@ -1,9 +1,11 @@
 //! Options that change numbers.
 
 use cellmill::params::{Init, Metric, RunParams, TargetSum, WriteX};
+use cellmill::pp::filter::Filters;
 use cellmill::pp::highly_variable_genes::Selection;
 use clap::Args;
 use serde::{Deserialize, Deserializer};
+use std::path::PathBuf;
 
 /// `1e4` or `median`.
 fn target_sum(s: &str) -> Result<TargetSum, String> {
@@ -84,6 +86,9 @@ pub struct RunArgs {
     /// Takes counts with fractions (SoupX, RSEM) as counts.
     #[arg(long, help_heading = "Counts")]
     pub fractional: bool,
+    /// The column of var that holds the genes' symbols [default: the first known one].
+    #[arg(long, value_name = "COLUMN", help_heading = "Counts")]
+    pub gene_symbols: Option<String>,
     /// Total that each cell is scaled to, or `median` [default: 1e4].
     #[arg(long, value_parser = target_sum, value_name = "SUM", help_heading = "Counts")]
     #[serde(deserialize_with = "de_target_sum")]
@@ -91,6 +96,27 @@ pub struct RunArgs {
     /// Base of the logarithm [default: natural].
     #[arg(long, value_name = "BASE", help_heading = "Counts")]
     pub log_base: Option<f64>,
+    /// A file of obs names, one a line: the cells that are looked at.
+    #[arg(long, value_name = "FILE", help_heading = "Filters (run)")]
+    pub cells: Option<PathBuf>,
+    /// Keeps cells with at least this many genes.
+    #[arg(long, value_name = "N", help_heading = "Filters (run)")]
+    pub min_genes: Option<u64>,
+    /// Keeps cells with at most this many genes.
+    #[arg(long, value_name = "N", help_heading = "Filters (run)")]
+    pub max_genes: Option<u64>,
+    /// Keeps cells with at least this total.
+    #[arg(long, value_name = "X", help_heading = "Filters (run)")]
+    pub min_counts: Option<f64>,
+    /// Keeps cells with at most this total.
+    #[arg(long, value_name = "X", help_heading = "Filters (run)")]
+    pub max_counts: Option<f64>,
+    /// Keeps cells of whose total mitochondrial genes have at most this percentage.
+    #[arg(long, value_name = "PERCENT", help_heading = "Filters (run)")]
+    pub max_mt: Option<f64>,
+    /// Keeps genes that are in at least this many of the cells that are left.
+    #[arg(long, value_name = "N", help_heading = "Filters (run)")]
+    pub min_cells: Option<u64>,
     /// Number of highly variable genes [default: 2000, unless a cut-off is given].
     #[arg(long, value_name = "N", help_heading = "Genes",
           conflicts_with_all = ["min_mean", "max_mean", "min_disp", "max_disp"])]
@@ -195,6 +221,14 @@ impl RunArgs {
         Self {
             matrix: self.matrix.or(other.matrix),
             fractional: self.fractional || other.fractional,
+            gene_symbols: self.gene_symbols.or(other.gene_symbols),
+            cells: self.cells.or(other.cells),
+            min_genes: self.min_genes.or(other.min_genes),
+            max_genes: self.max_genes.or(other.max_genes),
+            min_counts: self.min_counts.or(other.min_counts),
+            max_counts: self.max_counts.or(other.max_counts),
+            max_mt: self.max_mt.or(other.max_mt),
+            min_cells: self.min_cells.or(other.min_cells),
             target_sum: self.target_sum.or(other.target_sum),
             log_base: self.log_base.or(other.log_base),
             n_top_genes: self.n_top_genes.or(other.n_top_genes.filter(|_| !cutoffs)),
@@ -264,6 +298,16 @@ impl RunArgs {
         RunParams {
             matrix: self.matrix.clone(),
             fractional: self.fractional,
+            gene_symbols: self.gene_symbols.clone(),
+            filters: Filters {
+                cells: self.cells.clone(),
+                min_genes: self.min_genes,
+                max_genes: self.max_genes,
+                min_counts: self.min_counts,
+                max_counts: self.max_counts,
+                max_mt: self.max_mt,
+                min_cells: self.min_cells,
+            },
             target_sum: self.target_sum.unwrap_or(d.target_sum),
             log_base: self.log_base,
             hvg,

@@ -23,6 +23,7 @@ pub fn plot(args: PlotArgs) -> Result<()> {
                 colors: &args.color,
                 matrix: &args.matrix,
                 source: args.source.as_deref(),
+                gene_symbols: args.gene_symbols.as_deref(),
                 on_data: args.on_data,
                 point_size: args.point_size,
             };
@@ -35,13 +36,20 @@ pub fn plot(args: PlotArgs) -> Result<()> {
 }
 
 /// The layout of a run's result, coloured.
-pub fn colours(ctx: &Context, result: &Path, colors: &[String], folder: &Path) -> Result<()> {
+pub fn colours(
+    ctx: &Context,
+    result: &Path,
+    colors: &[String],
+    gene_symbols: Option<&str>,
+    folder: &Path,
+) -> Result<()> {
     let plot = EmbeddingPlot {
         file: result,
         basis: "umap",
         colors,
         matrix: "X",
         source: None,
+        gene_symbols,
         on_data: false,
         point_size: None,
     };

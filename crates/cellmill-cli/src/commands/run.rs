@@ -57,7 +57,13 @@ pub fn run(args: WholeArgs, connect: Option<Connect<'_>>) -> Result<()> {
     }
     if !args.color.is_empty() {
         let folder = args.figs.unwrap_or_else(|| ".".into());
-        plot::colours(&machine.context, &args.output.output, &args.color, &folder)?;
+        plot::colours(
+            &machine.context,
+            &args.output.output,
+            &args.color,
+            params.gene_symbols.as_deref(),
+            &folder,
+        )?;
     }
     Ok(())
 }

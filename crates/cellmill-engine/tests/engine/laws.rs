@@ -1,9 +1,9 @@
 use cellmill_engine::keep::Precision;
 use cellmill_engine::op::{CellSet, Pipeline};
 use cellmill_engine::reduce::{
-    CellTotals, CountCheck, GeneMoments, Gram, GramMatrix, Moments, Via,
+    Bounds, CellTotals, CountCheck, GeneMoments, Gram, GramMatrix, Moments, Quality, Via,
 };
-use cellmill_engine::source::{ConcatPart, ConcatSource};
+use cellmill_engine::source::{ConcatPart, ConcatSource, Selected};
 use cellmill_engine::testing::{
     Matrix, op_laws, random_counts, reduce_laws, sink_laws, source_laws,
 };
@@ -73,6 +73,46 @@ fn sources() {
 }
 
 #[test]
+fn selections_of_sources() {
+    let matrix = random_counts(300, 60, 1);
+    let genes: Vec<u32> = (0..60).filter(|g| g % 7 != 2).collect();
+    for mask in [
+        (0..300).map(|i| i % 3 == 1).collect::<Vec<_>>(),
+        (0..300)
+            .map(|i| (40..55).contains(&i) || i == 299)
+            .collect(),
+        vec![false; 300],
+    ] {
+        let cells = CellSet::from_mask(&mask);
+        for block_rows in [1, 7, 300] {
+            let source = matrix.source().unwrap().with_block_rows(block_rows);
+            let whole = Selected::whole(source.clone()).unwrap();
+            source_laws(&whole);
+            let mut part = whole;
+            part.select(Some(cells.clone()), Some(genes.clone()))
+                .unwrap();
+            source_laws(&part);
+            assert_eq!((part.n_rows(), part.n_cols()), (cells.len(), 51));
+            let ctx = Context::quiet(2).unwrap();
+            let ops = [
+                Op::SelectCells {
+                    cells: cells.clone(),
+                },
+                Op::SelectGenes {
+                    genes: genes.clone(),
+                },
+            ];
+            let expected = run_stage(&ctx, "t", &source, &ops, &CellTotals, &()).unwrap();
+            let found = run_stage(&ctx, "t", &part, &[], &CellTotals, &()).unwrap();
+            assert_eq!(found, expected);
+        }
+    }
+    let mut whole = Selected::whole(matrix.source().unwrap()).unwrap();
+    let beyond = CellSet::from_mask(&[true; 301]);
+    assert!(whole.select(Some(beyond), None).is_err());
+}
+
+#[test]
 fn ops() {
     let matrix = random_counts(200, 50, 2);
     let genes = |step| Op::SelectGenes {
@@ -119,6 +159,19 @@ fn reductions() {
     let matrix = random_counts(500, 40, 3);
     let exact = |a: &_, b: &_| assert_eq!(a, b);
     reduce_laws(&matrix, &[], &(), exact);
+    let quality = Quality::new(40)
+        .with_sets(&[vec![0, 3, 39], vec![3]])
+        .and_then(|r| r.with_top(&[1, 5, 40]))
+        .unwrap();
+    reduce_laws(&matrix, &[], &quality, |a, b| assert_eq!(a, b));
+    let bounds = Bounds {
+        min_genes: Some(5),
+        max_percent: Some((0, 9.0)),
+        ..Bounds::default()
+    };
+    let bounded = quality.with_bounds(bounds).unwrap();
+    let found = reduce_laws(&matrix, &[], &bounded, |a, b| assert_eq!(a, b));
+    assert!(found.within.contains(&true) && found.within.contains(&false));
     reduce_laws(&matrix, &[], &CellTotals, |a, b| assert_eq!(a, b));
     reduce_laws(&matrix, &normalize(), &CellTotals, |a, b| assert_eq!(a, b));
     reduce_laws(&matrix, &[], &CountCheck, |a, b| assert_eq!(a, b));

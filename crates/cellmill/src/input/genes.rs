@@ -1,7 +1,7 @@
 //! The genes of a matrix: `var`, or `raw/var` with the columns of `var` joined by index.
 
 use crate::{Error, Result};
-use cellmill_io::{ArrayData, Categorical, Column, DataFrame, H5ad};
+use cellmill_io::{Array, ArrayData, Categorical, Column, DataFrame, Elem, H5ad, SparseMatrix};
 use std::collections::HashMap;
 
 /// The genes of `matrix`, one row for each of its columns.
@@ -96,11 +96,22 @@ fn categories(values: &[String], rows: &[Option<usize>]) -> Result<Categorical> 
 
 /// Rows of an array; the default value where there is no row.
 fn gather(data: &ArrayData, rows: &[Option<usize>]) -> ArrayData {
-    fn pick<T: Clone + Default>(values: &[T], rows: &[Option<usize>]) -> Vec<T> {
-        rows.iter()
-            .map(|r| r.map_or_else(T::default, |r| values[r].clone()))
-            .collect()
+    gather_wide(data, rows, 1)
+}
+
+/// Rows of a row-major matrix of `width` columns; default values where there is no row.
+fn gather_wide(data: &ArrayData, rows: &[Option<usize>], width: usize) -> ArrayData {
+    fn pick<T: Clone + Default>(values: &[T], (rows, width): (&[Option<usize>], usize)) -> Vec<T> {
+        let mut taken = Vec::with_capacity(rows.len() * width);
+        for row in rows {
+            match row {
+                Some(r) => taken.extend_from_slice(&values[r * width..][..width]),
+                None => taken.resize(taken.len() + width, T::default()),
+            }
+        }
+        taken
     }
+    let rows = (rows, width);
     match data {
         ArrayData::Bool(v) => ArrayData::Bool(pick(v, rows)),
         ArrayData::I8(v) => ArrayData::I8(pick(v, rows)),
@@ -127,6 +138,54 @@ pub(crate) fn take_rows(column: &Column, rows: &[u32]) -> Result<Column> {
 pub(crate) fn gather_rows(data: &ArrayData, places: &[usize]) -> ArrayData {
     let places: Vec<Option<usize>> = places.iter().map(|&p| Some(p)).collect();
     gather(data, &places)
+}
+
+/// The rows of an element of obsm or varm that `rows` names, in that order; `None` where it is of a
+/// kind that cannot be cut.
+pub(crate) fn take_elem(elem: &Elem, rows: &[u32]) -> Result<Option<Elem>> {
+    Ok(match elem {
+        Elem::Array(array) => {
+            let places: Vec<Option<usize>> = rows.iter().map(|&r| Some(r as usize)).collect();
+            let width = array.shape.iter().skip(1).product::<u64>() as usize;
+            let mut shape = array.shape.clone();
+            if let Some(first) = shape.first_mut() {
+                *first = rows.len() as u64;
+            }
+            Some(Elem::Array(Array {
+                shape,
+                data: gather_wide(&array.data, &places, width),
+            }))
+        }
+        Elem::DataFrame(frame) => Some(Elem::DataFrame(select(frame, rows)?)),
+        Elem::Column(column) => Some(Elem::Column(take_rows(column, rows)?)),
+        Elem::Sparse(matrix) if matrix.csr => Some(Elem::Sparse(take_sparse(matrix, rows))),
+        _ => None,
+    })
+}
+
+fn take_sparse(matrix: &SparseMatrix, rows: &[u32]) -> SparseMatrix {
+    let ranges = || {
+        rows.iter()
+            .map(|&r| matrix.indptr[r as usize] as usize..matrix.indptr[r as usize + 1] as usize)
+    };
+    let entries: Vec<Option<usize>> = ranges().flatten().map(Some).collect();
+    let mut indptr = vec![0];
+    let mut end = 0;
+    for range in ranges() {
+        end += range.len() as u64;
+        indptr.push(end);
+    }
+    SparseMatrix {
+        shape: [rows.len() as u64, matrix.shape[1]],
+        csr: true,
+        indptr,
+        indices: entries
+            .iter()
+            .flatten()
+            .map(|&e| matrix.indices[e])
+            .collect(),
+        data: gather(&matrix.data, &entries),
+    }
 }
 
 /// The rows of a dataframe that `rows` names, in that order.
@@ -174,6 +233,32 @@ mod tests {
                 mask: vec![false, true, false]
             }
         );
+    }
+
+    #[test]
+    fn rows_of_matrices() {
+        let dense = Elem::Array(Array {
+            shape: vec![3, 2],
+            data: ArrayData::F32(vec![1., 2., 3., 4., 5., 6.]),
+        });
+        let Some(Elem::Array(cut)) = take_elem(&dense, &[0, 2]).unwrap() else {
+            panic!("an array")
+        };
+        assert_eq!(cut.shape, [2, 2]);
+        assert_eq!(cut.data, ArrayData::F32(vec![1., 2., 5., 6.]));
+        let sparse = Elem::Sparse(SparseMatrix {
+            shape: [3, 4],
+            csr: true,
+            indptr: vec![0, 2, 2, 3],
+            indices: vec![1, 3, 0],
+            data: ArrayData::I32(vec![7, 8, 9]),
+        });
+        let Some(Elem::Sparse(cut)) = take_elem(&sparse, &[1, 2]).unwrap() else {
+            panic!("sparse")
+        };
+        assert_eq!((cut.indptr, cut.indices), (vec![0, 0, 1], vec![0]));
+        assert_eq!(cut.data, ArrayData::I32(vec![9]));
+        assert_eq!(take_elem(&Elem::Null, &[0]).unwrap(), None);
     }
 
     #[test]

@@ -3,10 +3,74 @@
 use super::ResultFile;
 use crate::input::Input;
 use crate::{Result, keys};
-use cellmill_engine::{Context, Event, run_stage};
-use cellmill_io::{CsrSinkOptions, SinkDtype};
+use cellmill_engine::source::Selected;
+use cellmill_engine::{Context, Event, Source, run_stage};
+use cellmill_io::{CsrSink, CsrSinkOptions, FileMatrix, SinkDtype};
+use std::sync::Arc;
 
 impl ResultFile<'_> {
+    /// A sink for the counts that are selected, at `to`, in the dtype of the file; the author's other
+    /// layers are cut alike, each in a read of its own.
+    ///
+    /// # Errors
+    /// When the input cannot be read or the result cannot be written.
+    pub fn counts_sink(&mut self, ctx: &Context, input: &Input, to: &str) -> Result<CsrSink> {
+        self.cut_layers(ctx, input, to)?;
+        let info = input.file.matrix_info(&input.matrix)?;
+        self.part_sink(&info.data_dtype, &input.source, to)
+    }
+
+    fn part_sink(&mut self, stored: &str, part: &Selected<Arc<dyn FileMatrix>>, to: &str) -> Result<CsrSink> {
+        let shape = [part.n_rows(), u64::from(part.n_cols())];
+        let options = CsrSinkOptions {
+            dtype: SinkDtype::of(stored),
+            ..CsrSinkOptions::new(shape, part.entries_at_most())
+        };
+        Ok(self.writer.csr_sink(to, options)?)
+    }
+
+    fn cut_layers(&mut self, ctx: &Context, input: &Input, counts: &str) -> Result<()> {
+        for address in other_layers(input)? {
+            if !self.keeps_layer(input, &address, counts) {
+                continue;
+            }
+            let mut part = match input.file.source(&address, None) {
+                Ok(source) => Selected::whole(source)?,
+                Err(e) => {
+                    self.notes.push(format!("dropped {address}: {e}"));
+                    continue;
+                }
+            };
+            part.select(
+                input.source.cells().cloned(),
+                input.source.genes().map(<[u32]>::to_vec),
+            )?;
+            let info = input.file.matrix_info(&address)?;
+            let sink = self.part_sink(&info.data_dtype, &part, &address)?;
+            let stage = format!("the cells and genes left of {address}");
+            run_stage(ctx, &stage, &part, &[], &(), &sink)?;
+            sink.finish()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a layer stays beside the counts; notes why not.
+    fn keeps_layer(&mut self, input: &Input, address: &str, counts: &str) -> bool {
+        if address == counts {
+            self.notes.push(format!(
+                "{address} of the input gave way to {}",
+                input.matrix
+            ));
+        } else if input.is_raw() {
+            self.notes.push(format!(
+                "dropped {address}: its genes are not those of raw/X"
+            ));
+        } else {
+            return true;
+        }
+        false
+    }
+
     /// Copies the counts to `layers/counts`, and the author's other layers where they have the same
     /// genes.
     ///
@@ -61,7 +125,7 @@ impl ResultFile<'_> {
         ctx.emit(Event::Note {
             text: format!("{to} is written anew, which takes one more read: {why}"),
         });
-        let source = &*input.source;
+        let source = input.source.inner();
         let [rows, columns] = source.shape();
         let at_most = source.nnz().unwrap_or(rows.saturating_mul(columns));
         let options = CsrSinkOptions {
@@ -75,16 +139,7 @@ impl ResultFile<'_> {
 
     fn copy_layers(&mut self, input: &Input, counts: &str) -> Result<()> {
         for address in other_layers(input)? {
-            if address == counts {
-                self.notes.push(format!(
-                    "{address} of the input gave way to {}",
-                    input.matrix
-                ));
-            } else if input.is_raw() {
-                self.notes.push(format!(
-                    "dropped {address}: its genes are not those of raw/X"
-                ));
-            } else {
+            if self.keeps_layer(input, &address, counts) {
                 self.writer.copy_from(&input.file, &address, &address)?;
             }
         }

@@ -9,7 +9,7 @@ use cellmill_engine::reduce::{
     CellTotals, CountCheck, CountReport, GeneMoments, Moments, Totals, Via,
 };
 use cellmill_engine::run::{self, run_stage};
-use cellmill_engine::{Context, Event, Source};
+use cellmill_engine::{Context, Event, Reduce, Source};
 
 /// What the first read found.
 #[derive(Debug)]
@@ -20,21 +20,22 @@ pub struct CountsRead {
     moments: Moments,
 }
 
-/// Reads the whole matrix once.
+/// Reads the whole matrix once; `quality` is folded in passing.
 ///
 /// # Errors
 /// When a value is not finite, is negative, or has a fraction that was not allowed; when nothing is
 /// left without empty cells and genes; or whatever is wrong with the file.
-pub fn read_counts(
+pub fn read_counts<Q: Reduce>(
     ctx: &Context,
     input: &Input,
     params: &RunParams,
+    quality: &Q,
     stage: &str,
-) -> Result<CountsRead> {
-    let source: &dyn Source = &*input.source;
-    let reduce = counts_reduction(source.n_cols())?;
-    let found = run_stage(ctx, stage, source, &[], &reduce, &())?;
-    checked(ctx, input, params, found)
+) -> Result<(CountsRead, Q::Output)> {
+    let source: &dyn Source = &input.source;
+    let reduce = (counts_reduction(source.n_cols())?, quality);
+    let (found, quality) = run_stage(ctx, stage, source, &[], &reduce, &())?;
+    Ok((checked(ctx, input, params, found)?, quality))
 }
 
 /// What the first read folds: totals, the check that values are counts, moments of count / total.
@@ -74,7 +75,7 @@ fn checked(
     (totals, report, moments): (Totals, CountReport, Moments),
 ) -> Result<CountsRead> {
     refuse_what_is_not_counts(input, &report, params.fractional)?;
-    let repairs = input.source.repairs();
+    let repairs = input.source.inner().repairs();
     if repairs.duplicates_summed > 0 {
         ctx.emit(Event::Warning {
             text: format!(
@@ -100,7 +101,11 @@ fn checked(
     })
 }
 
-fn refuse_what_is_not_counts(input: &Input, report: &CountReport, fractional: bool) -> Result<()> {
+pub(super) fn refuse_what_is_not_counts(
+    input: &Input,
+    report: &CountReport,
+    fractional: bool,
+) -> Result<()> {
     if report.n_negative == 0 && (fractional || report.n_fractional == 0) {
         return Ok(());
     }

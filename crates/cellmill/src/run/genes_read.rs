@@ -4,7 +4,7 @@ use crate::input::Input;
 use crate::params::{RunParams, WriteX};
 use crate::pp::pca::Pca;
 use crate::result::ResultFile;
-use crate::{Result, pp};
+use crate::{Result, keys, pp};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::run::run_stage;
@@ -40,7 +40,7 @@ pub fn read_genes(
     result: Option<&mut ResultFile<'_>>,
     stage: &str,
 ) -> Result<GenesRead> {
-    let source: &dyn Source = &*input.source;
+    let source: &dyn Source = &input.source;
     let k = selected.len() as u32;
     let normalise = normalisation(target_sum, params);
     let select = Op::SelectGenes {
@@ -49,9 +49,28 @@ pub fn read_genes(
     let kept = KeptColumns::new(ctx, source.grid(), k, Precision::F32);
     let write_x = result.as_ref().map_or(WriteX::None, |_| params.write_x);
     match (write_x, result) {
+        (WriteX::Lognorm, Some(result)) if !input.source.is_whole() => {
+            let counts = result.counts_sink(ctx, input, &format!("layers/{}", keys::COUNTS))?;
+            let x = x_sink(result, input, source.n_cols())?;
+            let (n, n_cols) = (source.n_rows(), source.n_cols());
+            let cut = Pipeline::new(std::slice::from_ref(&select), n, n_cols)?;
+            let normalise = Pipeline::new(&normalise, n, n_cols)?;
+            let lognorm = sink::Via::new(normalise, (&x, sink::Via::new(cut, &kept)));
+            run_stage(ctx, stage, source, &[], &(), &(&counts, lognorm))?;
+            counts.finish()?;
+            x.finish()?;
+        }
+        (WriteX::Counts, Some(result)) if !input.source.is_whole() => {
+            let counts = result.counts_sink(ctx, input, "X")?;
+            let ops = with(&normalise, select);
+            let cut = Pipeline::new(&ops, source.n_rows(), source.n_cols())?;
+            let sinks = (&counts, sink::Via::new(cut, &kept));
+            run_stage(ctx, stage, source, &[], &(), &sinks)?;
+            counts.finish()?;
+        }
         (WriteX::Lognorm, Some(result)) => {
             result.copy_counts(ctx, input)?;
-            let x = x_sink(result, source, source.n_cols())?;
+            let x = x_sink(result, input, source.n_cols())?;
             let cut = Pipeline::new(
                 std::slice::from_ref(&select),
                 source.n_rows(),
@@ -63,7 +82,7 @@ pub fn read_genes(
         }
         (WriteX::Hvg, Some(result)) => {
             result.leave_layers(input)?;
-            let x = x_sink(result, source, k)?;
+            let x = x_sink(result, input, k)?;
             let sinks = (x, &kept);
             run_stage(ctx, stage, source, &with(&normalise, select), &(), &sinks)?;
             sinks.0.finish()?;
@@ -124,9 +143,9 @@ fn with(ops: &[Op], last: Op) -> Vec<Op> {
 /// Compression of X: level 1 is what two cores can keep up with.
 const LEVEL: u32 = 1;
 
-fn x_sink(result: &mut ResultFile<'_>, source: &dyn Source, n_cols: u32) -> Result<CsrSink> {
-    let most = source.n_rows().saturating_mul(source.n_cols().into());
-    let at_most = source.nnz().unwrap_or(most);
+fn x_sink(result: &mut ResultFile<'_>, input: &Input, n_cols: u32) -> Result<CsrSink> {
+    let source = &input.source;
+    let at_most = source.entries_at_most();
     let options = CsrSinkOptions {
         compression: Some(LEVEL),
         ..CsrSinkOptions::new([source.n_rows(), u64::from(n_cols)], at_most)

@@ -1,0 +1,70 @@
+"""Numbers of cells and genes, of a matrix of any kind: one read."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from scipy import sparse
+
+from . import _native
+from ._foreign import by_cells
+from ._lazy import plan_of
+from ._matrix import csr_parts, is_foreign, operand
+from ._settings import settings
+
+Columns = dict[str, np.ndarray]
+
+
+def asked(
+    x: Any,
+    *,
+    expr_type: str = "counts",
+    var_type: str = "genes",
+    qc_vars: list[tuple[str, list[int]]] | None = None,
+    percent_top: list[int] | None = None,
+    log1p: bool = False,
+    positive: bool = False,
+) -> SimpleNamespace:
+    """What the native calls take."""
+    return SimpleNamespace(
+        expr_type=expr_type,
+        var_type=var_type,
+        qc_vars=qc_vars or [],
+        percent_top=percent_top or [],
+        log1p=log1p,
+        positive=positive,
+        dtype=str(x.dtype),
+    )
+
+
+def quality(x: Any, what: SimpleNamespace) -> tuple[Columns, Columns]:
+    """The columns of obs and of var that scanpy writes, for `x` and what was asked."""
+    if is_foreign(x):
+        return _native.quality_frames(x.shape[1], what, _fold(x, what))
+    return _native.quality(settings._machine(), operand(x), what)
+
+
+def is_csr(x: Any) -> bool:
+    """Whether scanpy counts cells' genes in the dtype of CSR indices; Dask's CSC it refuses."""
+    if isinstance(x, da.Array):
+        return plan_of(x) is not None or sparse.issparse(x._meta)
+    return sparse.issparse(x) and x.format == "csr"
+
+
+@dask.delayed
+def _chunk(chunk: Any, what: SimpleNamespace) -> bytes:
+    return _native.quality_chunk(csr_parts(chunk), what)
+
+
+@dask.delayed
+def _merge(n_cols: int, what: SimpleNamespace, left: bytes, right: bytes) -> bytes:
+    return _native.quality_merge(n_cols, what, left, right)
+
+
+def _fold(x: da.Array, what: SimpleNamespace) -> bytes:
+    nodes = [_chunk(chunk, what) for chunk in by_cells(x).to_delayed().ravel()]
+    for left, right, _ in _native.merge_tree(len(nodes)):
+        nodes.append(_merge(x.shape[1], what, nodes[left], nodes[right]))
+    return nodes[-1].compute()
