@@ -69,7 +69,9 @@ def test_a_filtered_run_is_scanpys(name, block_rows, tmp_path):
         found.uns["pca"]["variance"], expected.uns["pca"]["variance"], rtol=1e-4
     )
     assert found.obsp["connectivities"].shape == (found.n_obs, found.n_obs)
-    reads = [e["stage"] for e in events(log) if e["event"] == "stage_started" and "read" in e["stage"]]
+    reads = [
+        e["stage"] for e in events(log) if e["event"] == "stage_started" and "read" in e["stage"]
+    ]
     assert [r.split(":")[0] for r in reads] == ["read 1", "read 2", "read 3"]
     assert found.uns["cellmill"]["min_cells"] == options["min-cells"]
 

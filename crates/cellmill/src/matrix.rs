@@ -289,7 +289,11 @@ fn origin(
 ///
 /// # Errors
 /// [`Error::Parameter`] when the mask has another length.
-pub(crate) fn select_within(before: Option<&CellSet>, n_rows: u64, mask: &[bool]) -> Result<CellSet> {
+pub(crate) fn select_within(
+    before: Option<&CellSet>,
+    n_rows: u64,
+    mask: &[bool],
+) -> Result<CellSet> {
     let have = before.map_or(n_rows, CellSet::len);
     if have != mask.len() as u64 {
         return Err(Error::Parameter(format!(

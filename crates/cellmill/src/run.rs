@@ -16,7 +16,7 @@ use crate::params::{RunParams, WriteX};
 use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
 use crate::{Error, Result, keys, needs, pp, tl};
-use cellmill_engine::{Context, Event, Reservation};
+use cellmill_engine::{Context, Event, Reservation, Source};
 use cellmill_graph::{Points, fuzzy_simplicial_set};
 use cellmill_io::H5ad;
 use std::path::Path;

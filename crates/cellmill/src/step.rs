@@ -6,7 +6,7 @@ use crate::result::{Keep, ResultFile, suffix};
 use crate::run::{QualityControl, leading, read_counts, read_genes};
 use crate::slot::Patch;
 use crate::{Error, Result, keys, pp, tl};
-use cellmill_engine::{Context, Event};
+use cellmill_engine::{Context, Event, Source};
 use cellmill_graph::{Points, WeightedGraph};
 use cellmill_io::{ArrayData, Column, Elem, H5ad, Scalar};
 use std::path::Path;

@@ -69,6 +69,15 @@ def calculate_qc_metrics(
     Matches :func:`scanpy.pp.calculate_qc_metrics`. Sums are taken in float64 and rounded once;
     scanpy's are taken in the matrix's dtype. scanpy removes explicit zeros from the matrix; here
     they count as zeros, and the matrix stays as it is.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> adata.var["few"] = adata.var_names.isin(adata.var_names[:5])
+    >>> obs, var = cm.pp.calculate_qc_metrics(adata, qc_vars=["few"], percent_top=None)
+    >>> list(obs.columns)[-1], list(var.columns)[0]
+    ('pct_counts_few', 'n_cells_by_counts')
     """
     if parallel is not None:
         warnings.warn(
@@ -88,8 +97,8 @@ def calculate_qc_metrics(
         x = get_x(adata, layer)
     if inplace and use_raw and x.shape[1] != adata.n_vars:
         raise ValueError(
-            f"raw has {x.shape[1]} genes and var has {adata.n_vars}; with use_raw the genes must be "
-            "the same, or take inplace=False on adata.raw.to_adata()"
+            f"raw has {x.shape[1]} genes and var has {adata.n_vars}; with use_raw the genes must "
+            "be the same, or take inplace=False on adata.raw.to_adata()"
         )
     names = [qc_vars] if isinstance(qc_vars, str) else list(qc_vars)
     tops = sorted(percent_top) if percent_top else []

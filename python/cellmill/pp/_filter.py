@@ -52,6 +52,14 @@ def filter_cells(
     Notes
     -----
     Matches :func:`scanpy.pp.filter_cells`.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.filter_cells(adata, min_genes=40)
+    >>> bool(adata.obs["n_genes"].min() >= 40)
+    True
     """
     return _filter(
         data, "cells", "genes", (min_counts, min_genes), (max_counts, max_genes), inplace, copy
@@ -101,6 +109,14 @@ def filter_genes(
     Notes
     -----
     Matches :func:`scanpy.pp.filter_genes`.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.filter_genes(adata, min_cells=3)
+    >>> bool(adata.var["n_cells"].min() >= 3)
+    True
     """
     return _filter(
         data, "genes", "cells", (min_counts, min_cells), (max_counts, max_cells), inplace, copy

@@ -41,8 +41,16 @@ def subset(
 
     Notes
     -----
-    scanpy has no function of this name; ``adata[cells, genes].copy()`` does the same and keeps the
+    There is no ``scanpy.pp.subset``; ``adata[cells, genes].copy()`` does the same and keeps the
     order of the names.
+
+    Examples
+    --------
+    >>> import cellmill as cm
+    >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
+    >>> cm.pp.subset(adata, genes=adata.var_names[:10])
+    >>> adata.shape
+    (500, 10)
     """
     rows = _mask(adata.obs_names, cells, "cells", "obs")
     columns = _mask(adata.var_names, genes, "genes", "var")
@@ -64,7 +72,9 @@ def _mask(names: pd.Index, chosen: Any, what: str, frame: str) -> np.ndarray:
     chosen = np.asarray(list(chosen) if not hasattr(chosen, "dtype") else chosen)
     if chosen.dtype == bool:
         if chosen.shape != (len(names),):
-            raise ValueError(f"{what} is a mask of {chosen.size}, and there are {len(names)} {what}")
+            raise ValueError(
+                f"{what} is a mask of {chosen.size}, and there are {len(names)} {what}"
+            )
         return chosen
     unknown = ~np.isin(chosen, names)
     if unknown.any():

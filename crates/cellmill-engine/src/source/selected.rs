@@ -87,7 +87,8 @@ impl<S: Source> Selected<S> {
 
     /// No more entries than this are stored.
     pub fn entries_at_most(&self) -> u64 {
-        self.source.nnz().unwrap_or(u64::MAX)
+        let most = self.n_rows().saturating_mul(self.n_cols().into());
+        self.source.nnz().map_or(most, |nnz| nnz.min(most))
     }
 }
 

@@ -20,7 +20,12 @@ impl ResultFile<'_> {
         self.part_sink(&info.data_dtype, &input.source, to)
     }
 
-    fn part_sink(&mut self, stored: &str, part: &Selected<Arc<dyn FileMatrix>>, to: &str) -> Result<CsrSink> {
+    fn part_sink(
+        &mut self,
+        stored: &str,
+        part: &Selected<Arc<dyn FileMatrix>>,
+        to: &str,
+    ) -> Result<CsrSink> {
         let shape = [part.n_rows(), u64::from(part.n_cols())];
         let options = CsrSinkOptions {
             dtype: SinkDtype::of(stored),

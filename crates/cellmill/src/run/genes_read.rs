@@ -111,20 +111,20 @@ pub fn write_genes(
     result: &mut ResultFile<'_>,
     stage: &str,
 ) -> Result<()> {
-    let source: &dyn Source = &*input.source;
+    let source: &dyn Source = &input.source;
     let mut ops = normalisation(target_sum, params).to_vec();
     let x = match params.write_x {
         WriteX::None => return Ok(()),
         WriteX::Counts => return result.copy_x(ctx, input),
         WriteX::Lognorm => {
             result.copy_counts(ctx, input)?;
-            x_sink(result, source, source.n_cols())?
+            x_sink(result, input, source.n_cols())?
         }
         WriteX::Hvg => {
             result.leave_layers(input)?;
             let genes = selected.to_vec();
             ops.push(Op::SelectGenes { genes });
-            x_sink(result, source, selected.len() as u32)?
+            x_sink(result, input, selected.len() as u32)?
         }
     };
     run_stage(ctx, stage, source, &ops, &(), &x)?;
