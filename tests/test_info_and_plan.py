@@ -105,7 +105,19 @@ def test_summary_and_quiet(tmp_path):
 
 def test_help_names_every_command():
     text = ok("--help").out
-    names = ["info", "plan", "run", "hvg", "pca", "neighbors", "leiden", "umap", "simulate", "plot"]
+    names = [
+        "info",
+        "plan",
+        "run",
+        "qc",
+        "hvg",
+        "pca",
+        "neighbors",
+        "leiden",
+        "umap",
+        "simulate",
+        "plot",
+    ]
     for name in names:
         assert name in text
         assert "Usage" in ok(name, "--help").out

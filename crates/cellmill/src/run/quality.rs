@@ -127,7 +127,14 @@ impl QualityControl {
     /// Whatever is wrong with the matrix.
     pub fn read(&self, ctx: &Context, input: &Input) -> Result<Metrics> {
         let reduce = self.reduction(input)?;
-        Ok(run_stage(ctx, "quality control", &input.source, &[], &reduce, &())?)
+        Ok(run_stage(
+            ctx,
+            "quality control",
+            &input.source,
+            &[],
+            &reduce,
+            &(),
+        )?)
     }
 
     /// Reads the matrix once for the quality of all its cells and genes, and the shares of the
