@@ -1,7 +1,7 @@
 //! Quality control: the numbers of cells and genes, in one read or chunk by chunk.
 
 use crate::enter::{Machine, detached, enter};
-use crate::failure::Failure;
+use crate::failure::{Failure, bug};
 use crate::operand::operand;
 use cellmill::pp::calculate_qc_metrics::{QcParams, SumDtype, of_matrix};
 use cellmill_engine::reduce::Metrics;
@@ -48,9 +48,7 @@ fn frame<'py>(py: Python<'py>, columns: Vec<(String, Column)>) -> PyResult<Bound
             Column::Plain(ArrayData::I64(v)) => PyArray1::from_vec(py, v).into_any(),
             Column::Plain(ArrayData::U64(v)) => PyArray1::from_vec(py, v).into_any(),
             _ => {
-                return Err(crate::failure::Error::new_err(format!(
-                    "the column {name} is not of numbers"
-                )));
+                return Err(bug("a column of quality control is not of numbers"));
             }
         };
         dict.set_item(name, array)?;
