@@ -78,7 +78,7 @@ pub fn open(ctx: &Context, files: &[PathBuf], how: &Several, params: &RunParams)
         .iter()
         .zip(joined.columns)
         .map(|(input, columns)| Part {
-            matrix: input.source.clone(),
+            matrix: input.source.inner().clone(),
             columns,
         })
         .collect();
