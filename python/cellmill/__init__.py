@@ -1,13 +1,14 @@
 """cellmill: scanpy's calls on a matrix that is larger than memory.
 
 ``import cellmill as cm`` stands where ``import scanpy as sc`` stood: :func:`read_h5ad` returns a
-real :class:`anndata.AnnData` whose matrices are lazy, ``cm.pp``, ``cm.tl`` and ``cm.pl`` have
-scanpy 1.12's signatures and write scanpy's slots, and scanpy's own functions work on the result.
+real :class:`anndata.AnnData` whose matrices are lazy, ``cm.pp``, ``cm.tl``, ``cm.get`` and
+``cm.pl`` have scanpy 1.12's signatures and write scanpy's slots, and scanpy's own functions work on
+the result.
 """
 
 from importlib.metadata import version as _version
 
-from . import datasets, errors, pl, pp, tl
+from . import datasets, errors, get, pl, pp, tl
 from ._explain import explain
 from ._read import read_h5ad, read_zarr
 from ._settings import settings
@@ -23,6 +24,7 @@ __all__ = [
     "datasets",
     "errors",
     "explain",
+    "get",
     "pl",
     "pp",
     "read_10x_h5",

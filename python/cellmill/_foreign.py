@@ -50,13 +50,16 @@ def _leaves(job: Job, x: da.Array, step: str, function: Any, *arguments: Any) ->
     return [job.on_span(step, i, function, text, *arguments) for i in range(n_spans)]
 
 
+def _no_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A matrix without cells: chunks come in any size, so only states can be asked about before."""
+    return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
+
+
 def _check(place: Place, what: str, x: da.Array, *size: Any) -> int:
     """Looks at the workers; returns the columns of a state."""
     plan = plan_of(x)
     if plan is None:
-        # Chunks come in any size, so that only the states can be asked about beforehand.
-        nothing = np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
-        _, n_cols, needed = _native.fold_size(size[0], (*nothing, x.shape[1]), *size[1:])
+        _, n_cols, needed = _native.fold_size(size[0], (*_no_cells(), x.shape[1]), *size[1:])
     else:
         _, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
     if place.client is not None:
@@ -79,6 +82,32 @@ def fold(
 def totals(x: da.Array, place: Place = HERE) -> np.ndarray:
     """The total of each cell."""
     return _native.read_totals(fold("totals", "totals", x, place=place)[0])
+
+
+def aggregate(x: da.Array, what: _native.Aggregation, place: Place = HERE) -> dict:
+    """As :class:`_native.Aggregation` does of other matrices: one pass."""
+    plan = plan_of(x)
+    if plan is None:
+        chunks, ends = by_cells(x).to_delayed().ravel(), np.cumsum(x.chunks[0]).tolist()
+        _, n_cols, needed = what.rows(0, 0).size((*_no_cells(), x.shape[1]))
+    else:
+        n_spans, n_cols, needed = what.size(plan)
+    if place.client is not None:
+        check_workers(place.client, "aggregate", needed, None if plan is None else plan.to_json())
+    with Job("aggregate", place) as job:
+        if plan is None:
+            parts = [what.rows(i, j) for i, j in zip([0, *ends], ends, strict=False)]
+            nodes = [
+                job.on_chunk("chunk", i, _tasks.aggregate, chunk, part)
+                for i, (chunk, part) in enumerate(zip(chunks, parts, strict=True))
+            ]
+        else:
+            text, whole = job.value("plan", plan.to_json()), job.value("groups", what)
+            nodes = [job.on_span("span", i, _tasks.aggregate, text, whole) for i in range(n_spans)]
+        # A merge needs to know how many groups there are, and of no cell which is its own.
+        merge = job.merged(nodes, _tasks.merge_groups, what.rows(0, 0), n_cols)
+        (state,) = job.run([merge])
+    return what.finish(n_cols, state)
 
 
 def highly_variable_genes(x: da.Array, asked: Any, place: Place = HERE) -> dict:

@@ -39,8 +39,10 @@ def chunk_class() -> type:
 
 
 def read_block(plan: _native.Matrix, i: int) -> Any:
-    """Chunk `i` of a matrix, as scipy CSR: a task of Dask's."""
+    """Chunk `i` of a matrix, as scipy CSR, or dense where genes were centred: a task of Dask's."""
     shape = plan.shape
+    if plan.centred:
+        return plan.read_dense(i) if plan.block_rows else np.empty((0, shape[1]), plan.dtype)
     make = chunk_class()
     if not plan.block_rows:
         return make((0, shape[1]), dtype=plan.dtype)
@@ -81,7 +83,8 @@ class LazyMatrix(da.Array):
         rows = tuple(plan.block_rows) or (0,)
         tasks = {(name, i, 0): _task((name, i, 0), read_block, plan, i) for i in range(len(rows))}
         graph = HighLevelGraph({name: PlanLayer(tasks, plan=plan)}, {name: set()})
-        meta = chunk_class()((0, 0), dtype=plan.dtype)
+        make = np.empty if plan.centred else chunk_class()
+        meta = make((0, 0), dtype=plan.dtype)
         return cls._made(graph, name, (rows, (n_cols,)), meta)
 
     @classmethod
@@ -118,7 +121,7 @@ class LazyMatrix(da.Array):
     def map_blocks(self, func: Any, *args: Any, **kwargs: Any) -> da.Array:
         """As Dask's; anndata's joining of genes to those of other parts stays native."""
         plan, joined = plan_of(self), _joined_genes(func)
-        if plan is None or joined is None or args:
+        if plan is None or joined is None or args or plan.centred:
             return super().map_blocks(func, *args, **kwargs)
         return LazyMatrix.of(plan.arrange_columns([None if j < 0 else int(j) for j in joined]))
 
@@ -173,7 +176,7 @@ def plan_of(x: Any) -> _native.Matrix | None:
 def _concatenation(arrays: Any, axis: int = 0, **others: Any) -> _native.Matrix | None:
     """The plan of matrices one below the other, or None where one of them has none."""
     plans = [plan for plan in map(plan_of, arrays) if plan is not None]
-    if axis != 0 or others or len(plans) < len(arrays):
+    if axis != 0 or others or len(plans) < len(arrays) or any(plan.centred for plan in plans):
         return None
     if len({plan.shape[1] for plan in plans}) != 1:
         return None
@@ -208,6 +211,8 @@ def _select(plan: _native.Matrix, shape: tuple[int, int], index: Any) -> _native
         if positions is not None and axis == 0 and not _increases(positions):
             return None
         if positions is None:
+            return None
+        if axis == 1 and plan.centred and not _increases(positions):
             return None
         picked.append(positions)
     rows, columns = picked

@@ -56,3 +56,24 @@ def seed_of(random_state: Any) -> int:
         f"random_state is {random_state!r}; cellmill takes a whole number of at least 0, so that "
         "equal calls give equal results"
     )
+
+
+def mask_of(data: Any, mask: Any, axis: str, probabilities: bool = False) -> np.ndarray | None:
+    """A mask (or probabilities) of cells or genes, as an array; it may be the name of a column."""
+    if mask is None:
+        return None
+    desc = "mask/probabilities" if probabilities else "mask"
+    if isinstance(mask, str):
+        if not isinstance(data, AnnData):
+            raise ValueError(f"{mask!r} names a column for the {desc}, and there is no AnnData")
+        columns = getattr(data, axis)
+        if mask not in columns:
+            raise ValueError(f"Did not find `adata.{axis}[{mask!r}]`; it has {list(columns)}")
+        mask = columns[mask]
+    mask = np.asarray(mask)
+    n = data.shape[0 if axis == "obs" else 1]
+    if mask.shape != (n,):
+        raise ValueError(f"the {desc} has shape {mask.shape}, and must be of the {n} {axis}")
+    if mask.dtype != bool and not (probabilities and mask.dtype.kind == "f"):
+        raise ValueError(f"the {desc} must be boolean, and has dtype {mask.dtype}")
+    return mask

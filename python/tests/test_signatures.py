@@ -20,12 +20,26 @@ PAIRS = [
     (cm.pp.neighbors, sc.pp.neighbors),
     (cm.tl.leiden, sc.tl.leiden),
     (cm.tl.umap, sc.tl.umap),
+    (cm.get.aggregate, sc.get.aggregate),
+    (cm.tl.score_genes, sc.tl.score_genes),
+    (cm.tl.score_genes_cell_cycle, sc.tl.score_genes_cell_cycle),
+    (cm.pp.sample, sc.pp.sample),
+    (cm.pp.scale, sc.pp.scale),
+    (cm.pp.downsample_counts, sc.pp.downsample_counts),
 ]
 # Our own keywords, which come last and are keyword-only.
 OWN: dict[str, set[str]] = {
     **{
         name: {"engine"}
-        for name in ("normalize_total", "highly_variable_genes", "pca", "neighbors")
+        for name in (
+            "normalize_total",
+            "highly_variable_genes",
+            "pca",
+            "neighbors",
+            "aggregate",
+            "score_genes",
+            "scale",
+        )
     },
     "read_10x_h5": {"block_rows"},
     "read_10x_mtx": {"block_rows"},

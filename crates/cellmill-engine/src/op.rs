@@ -1,16 +1,20 @@
 //! The op: a lazy step on one block, printable data.
 
 mod cell_set;
+mod downsample;
 mod expm1;
 mod log1p;
 mod pipeline;
 mod row_sum;
+mod scale_genes;
 
 pub use cell_set::CellSet;
+pub use downsample::{Draw, downsample};
 pub use expm1::{exp_m1, exp_m1_in_place};
 pub use log1p::{ln_1p, ln_1p_in_place};
 pub use pipeline::{Pipeline, Scratch};
 pub use row_sum::{row_sum, row_sum_f32, row_sum_f64};
+pub use scale_genes::ScaleGenes;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,6 +52,21 @@ pub enum Op {
         /// One factor for each row of the source (before any selection of cells).
         factors: Vec<f64>,
     },
+    /// Scales columns. With means, entries hold the difference from what has no entry, and the
+    /// matrix is the block plus the row of [`ScaleGenes::zero`].
+    ScaleGenes(ScaleGenes),
+    /// Leaves a sample of the counts of each row that has more than it may have
+    /// (scanpy.pp.downsample_counts, with its numbers), and drops zeros. An error where a value is
+    /// no whole number of at least 0.
+    DownsampleCounts {
+        /// Counts afterwards: one number for each row of the source (before any selection of
+        /// cells), or one for all.
+        counts: Vec<u64>,
+        /// The seed, the same for every row.
+        seed: u32,
+        /// Whether a molecule may be drawn more than once.
+        replace: bool,
+    },
     /// Keeps these columns and numbers them from 0.
     SelectGenes {
         /// Columns to keep, strictly increasing.
@@ -73,6 +92,20 @@ impl fmt::Display for Op {
             Self::Expm1 { base: None } => write!(f, "expm1"),
             Self::Expm1 { base: Some(base) } => write!(f, "expm1(base={base})"),
             Self::ScaleRows { factors } => write!(f, "scale_rows({} factors)", factors.len()),
+            Self::ScaleGenes(scale) => {
+                write!(f, "scale({} genes", scale.std.len())?;
+                if scale.mean.is_some() {
+                    write!(f, ", centred")?;
+                }
+                match scale.max {
+                    Some(max) => write!(f, ", max_value={max})"),
+                    None => write!(f, ")"),
+                }
+            }
+            Self::DownsampleCounts { counts, .. } => match counts[..] {
+                [all] => write!(f, "downsample_counts({all} per cell)"),
+                _ => write!(f, "downsample_counts({} numbers)", counts.len()),
+            },
             Self::SelectGenes { genes } => write!(f, "select_genes({} genes)", genes.len()),
             Self::SelectCells { cells } => write!(f, "select_cells({} cells)", cells.len()),
             Self::RoundF32 => write!(f, "round_f32"),
@@ -97,13 +130,29 @@ mod tests {
             Op::ScaleRows {
                 factors: vec![0.1, 1.0 / 3.0, 7e-300],
             },
+            Op::ScaleGenes(ScaleGenes {
+                std: vec![0.1, 1.0 / 3.0],
+                mean: Some(vec![0.0, 2.5]),
+                max: Some(10.0),
+            }),
+            Op::DownsampleCounts {
+                counts: vec![100],
+                seed: 7,
+                replace: true,
+            },
+            Op::DownsampleCounts {
+                counts: vec![1, 2],
+                seed: 0,
+                replace: false,
+            },
             Op::RoundF32,
         ];
         let text: Vec<String> = ops.iter().map(Op::to_string).collect();
         assert_eq!(
             text.join(" > "),
             "normalize_total(target_sum=10000) > log1p(base=2) > log1p > select_genes(2 genes) > \
-             select_cells(2 cells) > scale_rows(3 factors) > round_f32"
+             select_cells(2 cells) > scale_rows(3 factors) > scale(2 genes, centred, max_value=10) > \
+             downsample_counts(100 per cell) > downsample_counts(2 numbers) > round_f32"
         );
         let json = serde_json::to_string(&ops).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Op>>(&json).unwrap(), ops);

@@ -3,6 +3,8 @@
 
 #[path = "engine/executor.rs"]
 mod executor;
+#[path = "engine/group_totals.rs"]
+mod group_totals;
 #[path = "engine/laws.rs"]
 mod laws;
 #[path = "engine/pca.rs"]

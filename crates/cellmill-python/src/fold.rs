@@ -93,7 +93,11 @@ pub fn fold_size(
     columns: Option<u32>,
 ) -> PyResult<(usize, u32, u64)> {
     let x = operand(x)?;
-    let view = x.view()?;
+    let view = if name == "kept" {
+        x.shifted()?
+    } else {
+        x.view()?
+    };
     let source = &*view.source;
     let ops = ops_of(name, &view.ops, base);
     let n_cols = columns.map_or_else(|| width(&view, &ops), Ok)?;

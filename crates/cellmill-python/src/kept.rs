@@ -25,7 +25,7 @@ pub fn keep_chunk<'py>(
     span: usize,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
-    let view = x.one_block()?;
+    let view = x.one_block_shifted()?;
     let (cancel, budget) = (task.flag(), task.budget());
     let bytes = detached(py, move || {
         let ctx = context(&cancel, budget)?;

@@ -5,6 +5,7 @@
 //! for each namespace.
 #![forbid(unsafe_code)]
 
+mod aggregate;
 mod command;
 mod enter;
 mod failure;
@@ -26,6 +27,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::aggregate::Aggregation;
+    #[pymodule_export]
     use crate::command::{default_memory, run_command};
     #[pymodule_export]
     use crate::fold::{
@@ -44,8 +47,8 @@ mod _native {
     use crate::pl::{column, palette, raster_points};
     #[pymodule_export]
     use crate::pp::{
-        apply, connectivities, highly_variable_genes, neighbors, norm_factors, pca, pca_components,
-        pca_n_comps, totals,
+        apply, connectivities, downsample_counts, highly_variable_genes, neighbors, norm_factors,
+        pca, pca_components, pca_n_comps, scale_genes, totals,
     };
     #[pymodule_export]
     use crate::quality::{quality, quality_chunk, quality_frames, quality_merge};

@@ -3,6 +3,7 @@
 use crate::enter::detached;
 use crate::failure::Failure;
 use cellmill::matrix::{self, Recipe, Touched};
+use cellmill_engine::op::ScaleGenes;
 use cellmill_engine::{Op, Values};
 use cellmill_io::H5ad;
 use numpy::{PyArray1, PyReadonlyArray1};
@@ -19,6 +20,11 @@ impl Matrix {
     /// What a fold does to every block.
     pub fn ops(&self) -> &[Op] {
         self.0.ops()
+    }
+
+    /// Whether columns were centred.
+    pub fn is_centred(&self) -> bool {
+        self.0.is_centred()
     }
 
     /// The source of a fold, which passes over blocks of which no cell is selected.
@@ -131,6 +137,33 @@ impl Matrix {
         detached(py, || Ok(Self(self.0.with(Op::Log1p { base })?)))
     }
 
+    /// The matrix with its columns scaled; with means they are centred.
+    #[pyo3(signature = (std, mean=None, max=None))]
+    fn scale_genes(
+        &self,
+        py: Python<'_>,
+        std: Vec<f64>,
+        mean: Option<Vec<f64>>,
+        max: Option<f64>,
+    ) -> PyResult<Self> {
+        let scale = ScaleGenes { std, mean, max };
+        detached(py, || Ok(Self(self.0.with(Op::ScaleGenes(scale))?)))
+    }
+
+    /// The matrix with a sample of the counts of each cell that has more than `counts`: one number
+    /// for all cells, or one for each row of this matrix.
+    fn downsample_counts(
+        &self,
+        py: Python<'_>,
+        counts: Vec<u64>,
+        seed: u32,
+        replace: bool,
+    ) -> PyResult<Self> {
+        detached(py, || {
+            Ok(Self(self.0.downsample_counts(counts, seed, replace)?))
+        })
+    }
+
     /// The matrix with these columns, in this order; `None` is a column without entries.
     fn arrange_columns(&self, py: Python<'_>, columns: Vec<Option<u32>>) -> PyResult<Self> {
         detached(py, || Ok(Self(self.0.arrange_columns(&columns)?)))
@@ -148,6 +181,23 @@ impl Matrix {
     fn concat(py: Python<'_>, matrices: Vec<PyRef<'_, Self>>) -> PyResult<Self> {
         let matrices: Vec<&matrix::Matrix> = matrices.iter().map(|m| &m.0).collect();
         detached(py, || Ok(Self(matrix::Matrix::concat(&matrices)?)))
+    }
+
+    /// Whether columns were centred, so that chunks are dense.
+    #[getter]
+    fn centred(&self) -> bool {
+        self.0.is_centred()
+    }
+
+    /// Block `i` of those that have rows, where columns were centred: rows x columns.
+    fn read_dense<'py>(&self, py: Python<'py>, i: usize) -> PyResult<Bound<'py, PyAny>> {
+        let values = detached(py, || Ok(self.0.read_dense(i)?))?
+            .ok_or_else(|| PyValueError::new_err(format!("there is no block {i}")))?;
+        let width = self.0.shape().1 as usize;
+        match values {
+            Values::F32(v) => crate::pp::matrix(py, v, width)?.into_bound_py_any(py),
+            Values::F64(v) => crate::pp::matrix(py, v, width)?.into_bound_py_any(py),
+        }
     }
 
     /// Block `i` of those that have rows: indptr, indices, values.

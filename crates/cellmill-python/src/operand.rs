@@ -5,6 +5,7 @@ use crate::matrix::Matrix;
 use cellmill_engine::source::MemValue;
 use cellmill_engine::{Grid, MemSource, Op, Source};
 use numpy::{Element, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// A CSR matrix of numpy arrays, canonical (sorted, without duplicates).
@@ -80,8 +81,29 @@ impl Operand<'_> {
     /// What a thread can borrow.
     ///
     /// # Errors
-    /// `ValueError` where the arrays are no canonical CSR matrix of finite values.
+    /// `ValueError` where the arrays are no canonical CSR matrix of finite values, and for a lazy
+    /// matrix whose columns were centred.
     pub fn view(&self) -> PyResult<View<'_>> {
+        self.refuse_centred()?;
+        self.shifted()
+    }
+
+    fn refuse_centred(&self) -> PyResult<()> {
+        match self {
+            Self::File(matrix) if matrix.is_centred() => Err(PyValueError::new_err(
+                "this lazy matrix was scaled with zero_center=True, and only PCA folds such a matrix; \
+                 call this before pp.scale, or give it a layer that was not scaled",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for a fold that gives the same when every row is shifted: PCA. Of a matrix whose
+    /// columns were centred it sees the differences from what stands where there is no entry.
+    ///
+    /// # Errors
+    /// `ValueError` where the arrays are no canonical CSR matrix of finite values.
+    pub fn shifted(&self) -> PyResult<View<'_>> {
         Ok(match self {
             Self::File(matrix) => View {
                 source: Box::new(matrix.touched()),
@@ -103,9 +125,18 @@ impl Operand<'_> {
     /// # Errors
     /// As [`Operand::view`].
     pub fn one_block(&self) -> PyResult<View<'_>> {
+        self.refuse_centred()?;
+        self.one_block_shifted()
+    }
+
+    /// As [`Operand::shifted`], as one block.
+    ///
+    /// # Errors
+    /// As [`Operand::shifted`].
+    pub fn one_block_shifted(&self) -> PyResult<View<'_>> {
         let one = |n_rows: u64| Grid::from_blocks(vec![0, n_rows]).map_err(Failure::from);
         let source: Box<dyn Source + '_> = match self {
-            Self::File(_) => return self.view(),
+            Self::File(_) => return self.shifted(),
             Self::F32(csr) => {
                 let source = csr.source()?;
                 let grid = one(source.n_rows())?;

@@ -7,8 +7,8 @@ use crate::operand::operand;
 use cellmill::params::{Metric, RunParams};
 use cellmill::pp;
 use cellmill::pp::highly_variable_genes::{HighlyVariable, HvgParams, Selection};
-use cellmill_engine::op::{Pipeline, Scratch};
-use cellmill_engine::{Block, Op, Values};
+use cellmill_engine::op::{Draw, ScaleGenes};
+use cellmill_engine::{Op, Values};
 use cellmill_graph::fuzzy::fuzzy_simplicial_set;
 use cellmill_graph::{KnnGraph, Points, WeightedGraph, knn};
 use cellmill_io::ArrayData;
@@ -80,27 +80,61 @@ pub fn apply<'py>(
     }
     let x = operand(x)?;
     let view = x.view()?;
-    let (narrow, wide) = detached(py, move || {
-        let source = &*view.source;
-        let pipeline = Pipeline::new(&ops, source.n_rows(), source.n_cols())?;
-        let (mut block, mut out) = (Block::new(source.n_cols()), Block::new(source.n_cols()));
-        let mut scratch = Scratch::default();
-        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
-        let mut reader = source.open(0..source.grid().n_blocks())?;
-        while reader.next_block(&mut block)? {
-            pipeline.apply(&block, &mut scratch, &mut out)?;
-            match &out.values {
-                Values::F32(v) => narrow.extend_from_slice(v),
-                Values::F64(v) => wide.extend_from_slice(v),
-            }
-        }
-        Ok((narrow, wide))
+    let found = detached(py, move || {
+        Ok(cellmill::matrix::values_after(&*view.source, &ops)?)
     })?;
-    Ok(if round {
-        PyArray1::from_vec(py, narrow).into_any()
-    } else {
-        PyArray1::from_vec(py, wide).into_any()
+    Ok(match found {
+        Values::F32(v) => PyArray1::from_vec(py, v).into_any(),
+        Values::F64(v) => PyArray1::from_vec(py, v).into_any(),
     })
+}
+
+/// A matrix in memory with its columns scaled. Without means: the new values, in the order of the old
+/// ones; with means: all values, rows x columns. f32 where `narrow`.
+#[pyfunction]
+#[pyo3(signature = (x, std, mean=None, max=None, narrow=false))]
+pub fn scale_genes<'py>(
+    py: Python<'py>,
+    x: &Bound<'py, PyAny>,
+    std: Vec<f64>,
+    mean: Option<Vec<f64>>,
+    max: Option<f64>,
+    narrow: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let (centred, width) = (mean.is_some(), std.len());
+    let found = detached(py, move || {
+        let scale = ScaleGenes { std, mean, max };
+        Ok(pp::scale::of_source(&*view.source, scale, narrow)?)
+    })?;
+    match (found, centred) {
+        (Values::F32(v), true) => matrix(py, v, width)?.into_bound_py_any(py),
+        (Values::F64(v), true) => matrix(py, v, width)?.into_bound_py_any(py),
+        (Values::F32(v), false) => PyArray1::from_vec(py, v).into_bound_py_any(py),
+        (Values::F64(v), false) => PyArray1::from_vec(py, v).into_bound_py_any(py),
+    }
+}
+
+/// A sample of the counts of each row that has more than its number in `counts` (or the only one):
+/// the new values, in the order of the old ones.
+#[pyfunction]
+pub fn downsample_counts<'py>(
+    py: Python<'py>,
+    indptr: PyReadonlyArray1<'py, i64>,
+    values: PyReadonlyArray1<'py, f64>,
+    counts: Vec<u64>,
+    seed: u32,
+    replace: bool,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (indptr, values) = (indptr.as_slice()?, values.as_slice()?);
+    let found = detached(py, || {
+        let draw = Draw { seed, replace };
+        Ok(pp::downsample_counts::of_rows(
+            indptr, values, &counts, draw,
+        )?)
+    })?;
+    Ok(PyArray1::from_vec(py, found))
 }
 
 /// What the user asked of highly_variable_genes.
@@ -191,7 +225,11 @@ pub fn pca<'py>(
     zero_center: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = operand(x)?;
-    let view = x.view()?;
+    let view = if zero_center {
+        x.shifted()?
+    } else {
+        x.view()?
+    };
     let found = enter(py, machine, |ctx| {
         let selected = selected.as_deref();
         Ok(pp::pca::of_matrix(

@@ -5,6 +5,7 @@ pub mod counts;
 pub mod draw;
 pub mod error;
 pub mod identity;
+pub mod get;
 pub mod input;
 pub mod keys;
 pub mod matrix;

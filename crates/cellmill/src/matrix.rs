@@ -1,23 +1,27 @@
 //! A matrix with ops to happen to it, as a shell holds it: nothing is read until a block is asked
 //! for.
 
+mod centred;
 mod column;
 mod dtype;
 mod join;
 mod needs;
 mod recipe;
 mod touched;
+mod values;
 
+pub use centred::dense_blocks;
 pub use column::column;
 pub use dtype::{promoted, result_dtype};
 pub use join::{Join, Joined, join_genes};
 pub use recipe::{Origin, Part, Recipe};
 pub use touched::Touched;
+pub use values::values_after;
 
 use crate::{Error, Result};
 use cellmill_engine::op::{CellSet, Pipeline, Scratch};
 use cellmill_engine::source::{ConcatPart, ConcatSource, blocks_left};
-use cellmill_engine::{Block, Op, Source};
+use cellmill_engine::{Block, Op, Source, Values};
 use cellmill_io::{FileMatrix, MatrixSpec};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -99,8 +103,12 @@ impl Matrix {
     /// The matrix after one more op.
     ///
     /// # Errors
-    /// [`cellmill_engine::Error::Parameter`] when it does not fit.
+    /// [`cellmill_engine::Error::Parameter`] when it does not fit; [`Error::Parameter`] for other
+    /// than a selection where columns were centred.
     pub fn with(&self, op: Op) -> Result<Self> {
+        if self.is_centred() {
+            centred::refuse(&op)?;
+        }
         let mut recipe = self.recipe.clone();
         recipe.ops.push(op);
         Self::make(recipe, self.source.clone(), self.stored, self.files.clone())
@@ -116,6 +124,37 @@ impl Matrix {
         self.with(Op::SelectCells { cells })
     }
 
+    /// The matrix with a sample of the counts of each cell that has more than `counts`: one number
+    /// for all cells, or one for each row of this matrix.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when there are neither one number nor as many as rows.
+    pub fn downsample_counts(&self, counts: Vec<u64>, seed: u32, replace: bool) -> Result<Self> {
+        let n_rows = self.shape().0;
+        let counts = match &self.cells {
+            Some(cells) if counts.len() != 1 && counts.len() as u64 == n_rows => {
+                let n = self.source.n_rows();
+                let mut placed = vec![0; n as usize];
+                for (row, count) in cells.within(0..n).zip(counts) {
+                    placed[row] = count;
+                }
+                placed
+            }
+            _ if counts.len() == 1 || counts.len() as u64 == n_rows => counts,
+            _ => {
+                return Err(Error::Parameter(format!(
+                    "{} numbers of counts were given for {n_rows} cells",
+                    counts.len()
+                )));
+            }
+        };
+        self.with(Op::DownsampleCounts {
+            counts,
+            seed,
+            replace,
+        })
+    }
+
     /// The matrix whose column `j` is column `columns[j]` of this one, or has no entries where
     /// that is `None`.
     ///
@@ -125,6 +164,11 @@ impl Matrix {
         let kept: Vec<u32> = columns.iter().copied().flatten().collect();
         if kept.len() == columns.len() && kept.windows(2).all(|w| w[0] < w[1]) {
             return self.with(Op::SelectGenes { genes: kept });
+        }
+        if self.is_centred() {
+            return Err(Error::Parameter(
+                "columns that were centred cannot be put into another order".to_owned(),
+            ));
         }
         let mut places: Vec<(u32, u32)> = (0u32..)
             .zip(columns)
@@ -155,6 +199,11 @@ impl Matrix {
                 "there is no matrix to concatenate".to_owned(),
             ));
         };
+        if matrices.iter().any(|m| m.is_centred()) {
+            return Err(Error::Parameter(
+                "matrices whose columns were centred cannot be put one below the other".to_owned(),
+            ));
+        }
         let n_cols = first.n_cols;
         if let Some(other) = matrices.iter().find(|m| m.n_cols != n_cols) {
             return Err(Error::Parameter(format!(
@@ -199,6 +248,12 @@ impl Matrix {
     /// The values' dtype after the ops, in numpy's words.
     pub fn dtype(&self) -> &'static str {
         result_dtype(self.stored, &self.recipe.ops)
+    }
+
+    /// Whether columns were centred, so that what has no entry is not 0: a fold sees the differences
+    /// from that, and [`Matrix::read_dense`] the values.
+    pub fn is_centred(&self) -> bool {
+        centred::offset(&self.recipe.ops).is_some()
     }
 
     /// Rows of each block that has any.
@@ -249,6 +304,19 @@ impl Matrix {
         let mut out = Block::new(self.n_cols);
         pipeline.apply(&block, &mut Scratch::default(), &mut out)?;
         Ok(Some(out))
+    }
+
+    /// Block `i` of those that have rows of a matrix whose columns were centred, row-major, f32 or f64
+    /// as the dtype says; `None` where there is no such block.
+    ///
+    /// # Errors
+    /// As [`Matrix::read_block`].
+    pub fn read_dense(&self, i: usize) -> Result<Option<Values>> {
+        let Some(&(index, _)) = self.blocks.get(i) else {
+            return Ok(None);
+        };
+        let (ops, narrow) = (&self.recipe.ops, self.dtype() == "float32");
+        dense_blocks(&*self.source, ops, index..index + 1, narrow).map(Some)
     }
 }
 

@@ -2,7 +2,9 @@
 
 pub mod calculate_qc_metrics;
 pub mod filter;
+pub mod downsample_counts;
 pub mod highly_variable_genes;
 pub mod neighbors;
 pub mod normalize_total;
 pub mod pca;
+pub mod scale;

@@ -56,6 +56,18 @@ def merge(task: _native.Task, name: str, n_cols: int, left: bytes, right: bytes)
     return _native.merge_states(name, n_cols, left, right)
 
 
+def aggregate(task: _native.Task, x: Any, span: int, what: _native.Aggregation) -> bytes:
+    """The state of a span or a chunk, over groups of cells."""
+    return what.of_span(x, span, task)
+
+
+def merge_groups(
+    task: _native.Task, what: _native.Aggregation, n_cols: int, left: bytes, right: bytes
+) -> bytes:
+    """The state of two neighbours, over groups of cells."""
+    return what.merge(n_cols, left, right)
+
+
 def keep(task: _native.Task, x: Any, span: int, columns: list[int] | None) -> bytes:
     """The columns of a span or a chunk that the next tasks read."""
     return _native.keep_chunk(task, x, columns, span)

@@ -1,6 +1,6 @@
 //! A list of ops, compiled: checked once, fused, applied to block after block.
 
-use super::{CellSet, Op, exp_m1_in_place, ln_1p_in_place, row_sum, row_sum_f64};
+use super::{CellSet, Draw, Op, ScaleGenes, downsample, exp_m1_in_place, ln_1p_in_place, row_sum, row_sum_f64};
 use crate::{Block, Error, Result, Values};
 
 /// A column that is not kept.
@@ -18,13 +18,16 @@ enum Step {
     /// `ln(base)`, where there is one.
     Log(Option<f64>),
     Exp(Option<f64>),
+    /// Counts for each row of the source, or one number for all.
+    Downsample(Vec<u64>, Draw),
+    ScaleGenes(ScaleGenes),
     Round,
 }
 
 /// A list of ops, compiled for a source.
 ///
-/// Selections move as far to the front as they can (a row's total is the only thing that they
-/// must not overtake), so that `[normalize_total, log1p, select_genes]` takes the totals over
+/// Selections move as far to the front as they can (what looks at a whole row, its total or a sample
+/// of its counts, is the only thing that they must not overtake), so that `[normalize_total, log1p, select_genes]` takes the totals over
 /// all genes, drops what is not selected, and computes on what is left. Entry by entry the
 /// arithmetic is that of the ops in the order given, so the result is equal to the last bit.
 #[derive(Debug, Clone)]
@@ -43,6 +46,7 @@ pub struct Scratch {
     rows: Vec<usize>,
     totals: Vec<f64>,
     work: Vec<f64>,
+    molecules: Vec<u32>,
 }
 
 impl Pipeline {
@@ -69,6 +73,22 @@ impl Pipeline {
                     check_factors(factors, n_rows)?;
                     steps.push(Step::ScaleRows(factors.clone()));
                 }
+                Op::ScaleGenes(scale) => {
+                    scale.check(width)?;
+                    steps.push(Step::ScaleGenes(scale.clone()));
+                }
+                Op::DownsampleCounts {
+                    counts,
+                    seed,
+                    replace,
+                } => {
+                    check_counts(counts, n_rows)?;
+                    let draw = Draw {
+                        seed: *seed,
+                        replace: *replace,
+                    };
+                    steps.push(Step::Downsample(counts.clone(), draw));
+                }
                 Op::SelectGenes { genes: selected } => {
                     let map = gene_map(selected, width)?;
                     genes = Some(match genes {
@@ -76,7 +96,7 @@ impl Pipeline {
                         Some(before) => selected.iter().map(|&g| before[g as usize]).collect(),
                     });
                     width = selected.len() as u32;
-                    push_select(&mut steps, map);
+                    push_select(&mut steps, map, selected);
                 }
                 Op::SelectCells { cells: selected } => {
                     selected.check(n_rows)?;
@@ -255,6 +275,27 @@ impl Pipeline {
                 }
                 exp_m1_in_place(work);
             }
+            Step::ScaleGenes(scale) => {
+                for (x, &gene) in work.iter_mut().zip(&out.indices) {
+                    *x = scale.entry(gene as usize, *x);
+                }
+            }
+            Step::Downsample(counts, draw) => {
+                let bad = |x: f64| x < 0.0 || x.fract() != 0.0;
+                if work.iter().any(|&x| bad(x)) {
+                    let expected = "that are whole numbers of at least 0";
+                    let rows = &scratch.rows;
+                    return Err(self.outside(out, rows, work, bad, "downsample_counts", expected));
+                }
+                for (w, &row) in out.indptr.windows(2).zip(&scratch.rows) {
+                    let target = match counts[..] {
+                        [all] => all,
+                        _ => counts[out.first_row as usize + row],
+                    };
+                    downsample(&mut work[w[0]..w[1]], target, *draw, &mut scratch.molecules)?;
+                }
+                drop_zeros(out, work);
+            }
             Step::Round => work.iter_mut().for_each(|x| *x = f64::from(*x as f32)),
         }
         Ok(())
@@ -285,16 +326,20 @@ impl Pipeline {
 }
 
 /// Puts a selection as far to the front as it can go, joined with a selection already there.
-fn push_select(steps: &mut Vec<Step>, map: Vec<u32>) {
+fn push_select(steps: &mut Vec<Step>, map: Vec<u32>, genes: &[u32]) {
     let mut at = steps.len();
     while at > 0 {
         match &mut steps[at - 1] {
-            Step::Total => break,
+            Step::Total | Step::Downsample(..) => break,
             Step::Select(before) => {
                 for column in before.iter_mut().filter(|c| **c != DROPPED) {
                     *column = map[*column as usize];
                 }
                 return;
+            }
+            Step::ScaleGenes(scale) => {
+                *scale = scale.of_columns(genes);
+                at -= 1;
             }
             _ => at -= 1,
         }
@@ -354,6 +399,16 @@ fn check_factors(factors: &[f64], n_rows: u64) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+fn check_counts(counts: &[u64], n_rows: u64) -> Result<()> {
+    if counts.len() == 1 || counts.len() as u64 == n_rows {
+        return Ok(());
+    }
+    Err(Error::Parameter(format!(
+        "downsample_counts was given {} numbers for {n_rows} rows",
+        counts.len()
+    )))
 }
 
 /// Divides a row by its factor; a factor of 0 leaves it (scanpy divides by 1 there).
@@ -428,12 +483,26 @@ fn copy<T: Copy, U: Copy + Default>(
 
 /// Drops unselected entries in place.
 fn compact(map: &[u32], out: &mut Block, work: &mut Vec<f64>) {
+    retain(out, work, |column, _| map[column as usize]);
+}
+
+/// Drops entries of value 0 in place.
+fn drop_zeros(out: &mut Block, work: &mut Vec<f64>) {
+    retain(
+        out,
+        work,
+        |column, x| if x == 0.0 { DROPPED } else { column },
+    );
+}
+
+/// Gives each entry a new column in place; those that are [`DROPPED`] go.
+fn retain(out: &mut Block, work: &mut Vec<f64>, new_column: impl Fn(u32, f64) -> u32) {
     let mut end = 0usize;
     let mut start = 0usize;
     for row in 1..out.indptr.len() {
         let row_end = out.indptr[row];
         for entry in start..row_end {
-            let new = map[out.indices[entry] as usize];
+            let new = new_column(out.indices[entry], work[entry]);
             out.indices[end] = new;
             work[end] = work[entry];
             end += usize::from(new != DROPPED);
@@ -529,6 +598,26 @@ mod tests {
                 log.clone(),
                 Op::RoundF32,
             ],
+            vec![
+                select(&[0, 1, 3, 5]),
+                Op::DownsampleCounts {
+                    counts: vec![4],
+                    seed: 1,
+                    replace: false,
+                },
+                select(&[1, 3]),
+                normalize.clone(),
+            ],
+            vec![
+                normalize.clone(),
+                Op::ScaleGenes(ScaleGenes {
+                    std: (1..7).map(f64::from).collect(),
+                    mean: Some((0..6).map(f64::from).collect()),
+                    max: Some(5.0),
+                }),
+                select(&[1, 3, 4]),
+                select(&[0, 2]),
+            ],
             vec![select(&[2, 3])],
             vec![Op::RoundF32, select(&[2, 3])],
         ];
@@ -599,12 +688,36 @@ mod tests {
             error.to_string(),
             "log1p needs values above -1 and found -1.5 at row 13, column 1"
         );
+        bad.values = Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.5, 6.0, 7.0, 8.0, 9.0]);
+        let pipeline = Pipeline::new(
+            &[Op::DownsampleCounts {
+                counts: vec![1],
+                seed: 0,
+                replace: false,
+            }],
+            14,
+            6,
+        )
+        .unwrap();
+        let error = pipeline
+            .apply(&bad, &mut Scratch::default(), &mut Block::new(0))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "downsample_counts needs values that are whole numbers of at least 0 and found 5.5 at \
+             row 12, column 4"
+        );
         for ops in [
             Op::NormalizeTotal { target_sum: 0.0 },
             Op::Log1p { base: Some(1.0) },
             Op::SelectGenes { genes: vec![3, 3] },
             Op::SelectGenes { genes: vec![6] },
             Op::ScaleRows { factors: vec![1.0] },
+            Op::DownsampleCounts {
+                counts: vec![1, 2],
+                seed: 0,
+                replace: false,
+            },
         ] {
             assert!(matches!(
                 Pipeline::new(&[ops], 14, 6),

@@ -55,9 +55,45 @@ impl GeneMoments {
     }
 }
 
+impl Moments {
+    /// Moments of all cells, from those of groups that share none; of one group, its own.
+    pub fn of_all(groups: &[Self]) -> Self {
+        let Some((first, rest)) = groups.split_first() else {
+            return Self {
+                n: 0,
+                mean: Vec::new(),
+                variance: Vec::new(),
+                n_nonzero: Vec::new(),
+            };
+        };
+        let mut all = first.clone();
+        for group in rest.iter().filter(|group| group.n > 0) {
+            let (n_a, n_b) = (all.n as f64, group.n as f64);
+            let ddof = |n: f64| (n - 1.0).max(1.0);
+            for gene in 0..all.mean.len() {
+                let m2 = all.variance[gene] * ddof(n_a);
+                let m2_b = group.variance[gene] * ddof(n_b);
+                let (mean, m2) = join(n_a, all.mean[gene], m2, n_b, group.mean[gene], m2_b);
+                all.mean[gene] = mean;
+                all.variance[gene] = m2 / ddof(n_a + n_b);
+                all.n_nonzero[gene] += group.n_nonzero[gene];
+            }
+            all.n += group.n;
+        }
+        all
+    }
+}
+
 /// Chan's formula: joins `(n, mean, m2)` of two sets of cells.
 #[inline]
-fn join(n_a: f64, mean_a: f64, m2_a: f64, n_b: f64, mean_b: f64, m2_b: f64) -> (f64, f64) {
+pub(super) fn join(
+    n_a: f64,
+    mean_a: f64,
+    m2_a: f64,
+    n_b: f64,
+    mean_b: f64,
+    m2_b: f64,
+) -> (f64, f64) {
     let n = n_a + n_b;
     let share = n_b / n;
     let delta = mean_b - mean_a;

@@ -1,6 +1,6 @@
-//! Several reductions that share one read; none at all; and a reduction that is borrowed.
+//! Several reductions that share one read; none at all; one that may be; and a reduction that is borrowed.
 
-use crate::{Block, Reduce, Result};
+use crate::{Block, Error, Reduce, Result};
 
 impl Reduce for () {
     type State = ();
@@ -63,6 +63,61 @@ impl<R: Reduce> Reduce for &R {
 
     fn from_bytes(&self, bytes: &[u8]) -> Result<R::State> {
         (**self).from_bytes(bytes)
+    }
+}
+
+/// A reduction that is there or not.
+impl<R: Reduce> Reduce for Option<R> {
+    type State = Option<R::State>;
+    type Output = Option<R::Output>;
+
+    fn start(&self) -> Self::State {
+        self.as_ref().map(R::start)
+    }
+
+    fn fold(&self, state: &mut Self::State, block: &Block) -> Result<()> {
+        match (self, state) {
+            (Some(reduce), Some(state)) => reduce.fold(state, block),
+            _ => Ok(()),
+        }
+    }
+
+    fn close(&self, state: &mut Self::State) -> Result<()> {
+        match (self, state) {
+            (Some(reduce), Some(state)) => reduce.close(state),
+            _ => Ok(()),
+        }
+    }
+
+    fn merge(&self, left: Self::State, right: Self::State) -> Result<Self::State> {
+        match (self, left, right) {
+            (Some(reduce), Some(left), Some(right)) => reduce.merge(left, right).map(Some),
+            (None, None, None) => Ok(None),
+            _ => Err(strange()),
+        }
+    }
+
+    fn finish(&self, state: Self::State) -> Result<Self::Output> {
+        match (self, state) {
+            (Some(reduce), Some(state)) => reduce.finish(state).map(Some),
+            (None, None) => Ok(None),
+            _ => Err(strange()),
+        }
+    }
+
+    fn state_bytes(&self, rows: u64) -> u64 {
+        self.as_ref().map_or(0, |reduce| reduce.state_bytes(rows))
+    }
+
+    fn fold_bytes(&self) -> u64 {
+        self.as_ref().map_or(0, R::fold_bytes)
+    }
+}
+
+fn strange() -> Error {
+    Error::Wire {
+        what: "state",
+        reason: "it is of another set of reductions".to_owned(),
     }
 }
 

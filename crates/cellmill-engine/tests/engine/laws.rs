@@ -1,5 +1,5 @@
 use cellmill_engine::keep::Precision;
-use cellmill_engine::op::{CellSet, Pipeline};
+use cellmill_engine::op::{CellSet, Pipeline, ScaleGenes};
 use cellmill_engine::reduce::{
     Bounds, CellTotals, CountCheck, GeneMoments, Gram, GramMatrix, Moments, Quality, Via,
 };
@@ -145,6 +145,22 @@ fn ops() {
         &matrix,
         &[vec![factors, cells], normalize(), vec![genes(4)]].concat(),
     );
+    let scale = Op::ScaleGenes(ScaleGenes {
+        std: (1..51).map(f64::from).collect(),
+        mean: Some((0..50).map(f64::from).collect()),
+        max: Some(2.0),
+    });
+    op_laws(&matrix, &[normalize(), vec![scale, genes(3)]].concat());
+    let downsample = |counts| Op::DownsampleCounts {
+        counts,
+        seed: 5,
+        replace: false,
+    };
+    op_laws(
+        &matrix,
+        &[vec![downsample(vec![20])], normalize(), vec![genes(3)]].concat(),
+    );
+    op_laws(&matrix, &[genes(2), downsample((0..200).collect())]);
     op_laws(
         &Matrix {
             n_cols: 50,

@@ -16,7 +16,7 @@ pub(super) fn known(stored: &str) -> &'static str {
 }
 
 /// The dtype of a matrix that is stored as `stored` (numpy's words) after `ops`, as scanpy has it:
-/// normalize_total makes f32 of integers, log1p makes f64 of them, floats stay as they are.
+/// normalize_total makes f32 of integers, log1p and scale make f64 of them, floats stay as they are.
 ///
 /// ```
 /// use cellmill::matrix::result_dtype;
@@ -31,7 +31,7 @@ pub fn result_dtype(stored: &str, ops: &[Op]) -> &'static str {
         let float = dtype.starts_with("float");
         match op {
             Op::NormalizeTotal { .. } | Op::ScaleRows { .. } if !float => dtype = "float32",
-            Op::Log1p { .. } | Op::Expm1 { .. } if !float => dtype = "float64",
+            Op::Log1p { .. } | Op::Expm1 { .. } | Op::ScaleGenes(_) if !float => dtype = "float64",
             Op::RoundF32 => dtype = "float32",
             _ => {}
         }
