@@ -225,11 +225,7 @@ pub fn pca<'py>(
     zero_center: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let x = operand(x)?;
-    let view = if zero_center {
-        x.shifted()?
-    } else {
-        x.view()?
-    };
+    let view = if zero_center { x.shifted()? } else { x.view()? };
     let found = enter(py, machine, |ctx| {
         let selected = selected.as_deref();
         Ok(pp::pca::of_matrix(

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from .. import _foreign, _native
 from .._engine import place_of
+from .._lazy import plan_of
 from .._matrix import operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared

@@ -1,6 +1,9 @@
 //! A list of ops, compiled: checked once, fused, applied to block after block.
 
-use super::{CellSet, Draw, Op, ScaleGenes, downsample, exp_m1_in_place, ln_1p_in_place, row_sum, row_sum_f64};
+use super::{
+    CellSet, Draw, Op, ScaleGenes, downsample, exp_m1_in_place, ln_1p_in_place, row_sum,
+    row_sum_f64,
+};
 use crate::{Block, Error, Result, Values};
 
 /// A column that is not kept.
