@@ -244,8 +244,8 @@ def _components(
     plan = plan_of(x)
     if plan is not None and plan.centred and not zero_center:
         raise ValueError(
-            "zero_center=False was asked of a lazy matrix that was scaled with zero_center=True, whose "
-            "components are those of zero_center=True; leave it out"
+            "zero_center=False was asked of a lazy matrix that was scaled with zero_center=True, "
+            "whose components are those of zero_center=True; leave it out"
         )
     columns = None if mask is None else np.flatnonzero(mask).tolist()
     width = x.shape[1] if columns is None else len(columns)

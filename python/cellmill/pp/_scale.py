@@ -47,8 +47,8 @@ def scale(
     layer, obsm
         What to scale in place of X.
     mask_obs
-        Cells that are scaled, and that means and variances are of: a boolean mask or the name of such
-        a column of obs. Of a matrix in memory only.
+        Cells that are scaled, and that means and variances are of: a boolean mask or the name of
+        such a column of obs. Of a matrix in memory only.
     engine
         Where the fold runs: ``"threads"`` (of this process), ``"dask"`` (the workers of the active
         ``distributed.Client``) or a client; ``None``: as ``cellmill.settings.engine`` says.
@@ -56,10 +56,10 @@ def scale(
     Returns
     -------
     AnnData or matrix or None
-        Writes X (or the layer): floats keep their dtype, integers become float64; with `zero_center`
-        it is dense. Writes ``var["mean"]`` and ``var["std"]``, float64 (with a mask that is a column,
-        ``"mean of …"``, ``"std of …"``; with another, ``"mean with mask"``, ``"std with mask"``). Of a
-        matrix, the scaled one.
+        Writes X (or the layer): floats keep their dtype, integers become float64; with
+        `zero_center` it is dense. Writes ``var["mean"]`` and ``var["std"]``, float64 (with a mask
+        that is a column, ``"mean of …"``, ``"std of …"``; with another, ``"mean with mask"``,
+        ``"std with mask"``). Of a matrix, the scaled one.
 
     Raises
     ------
@@ -70,8 +70,8 @@ def scale(
     Notes
     -----
     Matches :func:`scanpy.pp.scale`; values within rounding of the dtype. Constant genes are divided
-    by 1. A matrix in memory is replaced by a new one. Behind a centred lazy matrix, only selections,
-    PCA and what reads chunks work; other calls say so.
+    by 1. A matrix in memory is replaced by a new one. Behind a centred lazy matrix, only
+    selections, PCA and what reads chunks work; other calls say so.
 
     Examples
     --------
@@ -108,8 +108,8 @@ def _scaled(
     lazy = isinstance(x, da.Array)
     if keep is not None and lazy:
         raise NotImplementedError(
-            "mask_obs scales some cells and not others, which a matrix that is not in memory cannot "
-            "hold; select the cells first, as adata[mask].copy()"
+            "mask_obs scales some cells and not others, which a matrix that is not in memory "
+            "cannot hold; select the cells first, as adata[mask].copy()"
         )
     if keep is not None and center and sparse.issparse(x):
         raise NotImplementedError(
@@ -136,7 +136,7 @@ def _scaled(
         return _apply(x, *numbers), mean, std
     new = x.astype(_dtype(x))
     new = new.tocsr() if sparse.issparse(x) else new
-    new[keep] = _apply(x[keep] if not sparse.issparse(x) else x.tocsr()[keep], *numbers)
+    new[keep] = _apply(new[keep], *numbers)
     return new, mean, std
 
 
@@ -156,8 +156,7 @@ def _dtype(x: Any) -> np.dtype:
 def _meta(x: da.Array, center: bool) -> Any:
     if center:
         return np.empty((0, 0), dtype=_dtype(x))
-    meta = x._meta.astype(_dtype(x))
-    return meta.tocsr() if sparse.issparse(meta) else meta
+    return x._meta.astype(_dtype(x))
 
 
 def _apply(x: Any, std: np.ndarray, mean: np.ndarray | None, limit: float | None) -> Any:
@@ -171,4 +170,4 @@ def _apply(x: Any, std: np.ndarray, mean: np.ndarray | None, limit: float | None
     if not sparse.issparse(x):
         return new.toarray()
     new = sparse.csr_array(new) if isinstance(x, sparse.sparray) else new
-    return new if isinstance(x, da.Array) else new.asformat("csr" if x.format == "csr" else x.format)
+    return new.asformat(x.format)
