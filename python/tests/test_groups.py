@@ -41,7 +41,7 @@ def same(ours, theirs, rtol=1e-12):
 @pytest.mark.parametrize("kind", KINDS)
 def test_aggregate(make, reference, kind):
     ours, theirs = labelled(make(kind)), labelled(reference)
-    if kind == "dense" or kind == "dask-dense":
+    if "dense" in kind:
         theirs.X = theirs.X.toarray()
     for by, mask in ((["donor", "kind"], None), ("kind", "use")):
         with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def test_aggregate_after_selections_and_log(make, reference):
     for module, adata in ((cm, ours), (sc, theirs)):
         module.pp.normalize_total(adata, target_sum=1e4)
         module.pp.log1p(adata)
-        part = adata[keep, ::-2].copy()
+        part = adata[keep, np.arange(adata.n_vars)[::-2]].copy()
         results.append(module.get.aggregate(part, by=["kind", "donor"], func=["mean", "var"]))
     same(*results, rtol=2e-6)
 

@@ -57,9 +57,9 @@ def scale(
     -------
     AnnData or matrix or None
         Writes X (or the layer): floats keep their dtype, integers become float64; with
-        `zero_center` it is dense. Writes ``var["mean"]`` and ``var["std"]``, float64 (with a mask
-        that is a column, ``"mean of …"``, ``"std of …"``; with another, ``"mean with mask"``,
-        ``"std with mask"``). Of a matrix, the scaled one.
+        `zero_center` it is dense, and of a sparse matrix in memory float64. Writes ``var["mean"]``
+        and ``var["std"]``, float64 (with a mask that is a column, ``"mean of …"``, ``"std of …"``;
+        with another, ``"mean with mask"``, ``"std with mask"``). Of a matrix, the scaled one.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def _scaled(
         return LazyMatrix.of(plan.scale_genes(*numbers)), mean, std
     if lazy:
         meta = _meta(x, center)
-        new = by_cells(x).map_blocks(_apply, *numbers, dtype=meta.dtype, meta=meta)
+        new = by_cells(x).map_blocks(_apply, *numbers, narrow=True, dtype=meta.dtype, meta=meta)
         return new, mean, std
     if keep is None:
         return _apply(x, *numbers), mean, std
@@ -159,9 +159,13 @@ def _meta(x: da.Array, center: bool) -> Any:
     return x._meta.astype(_dtype(x))
 
 
-def _apply(x: Any, std: np.ndarray, mean: np.ndarray | None, limit: float | None) -> Any:
-    """A matrix in memory, or a chunk, scaled."""
+def _apply(
+    x: Any, std: np.ndarray, mean: np.ndarray | None, limit: float | None, narrow: bool = False
+) -> Any:
+    """A matrix in memory, or a chunk (`narrow`: of the dtype that it had), scaled."""
     parts, dtype = csr_parts(x), _dtype(x)
+    if mean is not None and sparse.issparse(x) and not narrow:
+        dtype = np.dtype(np.float64)
     values = _native.scale_genes(parts, std, mean, limit, dtype != np.float64)
     values = values.astype(dtype, copy=False)
     if mean is not None:
