@@ -4,10 +4,10 @@ mod cell_totals;
 mod count_check;
 mod gene_moments;
 mod gram;
-mod quality;
 mod group_moments;
 mod group_totals;
 mod groups;
+mod quality;
 mod tuple;
 mod via;
 
@@ -15,10 +15,10 @@ pub use cell_totals::{CellTotals, Totals};
 pub use count_check::{BadCount, CountCheck, CountReport};
 pub use gene_moments::{GeneMoments, Moments, MomentsState};
 pub use gram::{Gram, GramMatrix, GramState};
-pub use quality::{Bounds, GeneTally, Metrics, Quality};
 pub use group_moments::{GroupMoments, GroupMomentsState};
 pub use group_totals::{GroupTotal, GroupTotals, GroupTotalsState};
 pub use groups::Groups;
+pub use quality::{Bounds, GeneTally, Metrics, Quality};
 pub use via::{Via, ViaState};
 
 use crate::{Block, Error, Result};
