@@ -25,4 +25,5 @@ def over_groups(
 
 def gene_means(x: Any, place: Place) -> np.ndarray:
     """The mean of each gene over all cells."""
-    return over_groups(x, 1, np.zeros(x.shape[0]), place)["mean"][0]
+    means: np.ndarray = over_groups(x, 1, np.zeros(x.shape[0]), place)["mean"][0]
+    return means

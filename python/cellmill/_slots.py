@@ -70,10 +70,10 @@ def mask_of(data: Any, mask: Any, axis: str, probabilities: bool = False) -> np.
         if mask not in columns:
             raise ValueError(f"Did not find `adata.{axis}[{mask!r}]`; it has {list(columns)}")
         mask = columns[mask]
-    mask = np.asarray(mask)
+    found = np.asarray(mask)
     n = data.shape[0 if axis == "obs" else 1]
-    if mask.shape != (n,):
-        raise ValueError(f"the {desc} has shape {mask.shape}, and must be of the {n} {axis}")
-    if mask.dtype != bool and not (probabilities and mask.dtype.kind == "f"):
-        raise ValueError(f"the {desc} must be boolean, and has dtype {mask.dtype}")
-    return mask
+    if found.shape != (n,):
+        raise ValueError(f"the {desc} has shape {found.shape}, and must be of the {n} {axis}")
+    if found.dtype != bool and not (probabilities and found.dtype.kind == "f"):
+        raise ValueError(f"the {desc} must be boolean, and has dtype {found.dtype}")
+    return found
