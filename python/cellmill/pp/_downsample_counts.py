@@ -65,7 +65,7 @@ def downsample_counts(
     >>> import cellmill as cm
     >>> adata = cm.datasets.simulate(500, 300, n_types=4, entries_per_cell=60, seed=1)
     >>> cm.pp.downsample_counts(adata, 50)
-    >>> float(adata.X.sum(axis=1).max().compute())
+    >>> float(adata.X.sum(axis=1).max())
     50.0
     """
     if (counts_per_cell is None) is (total_counts is None):
