@@ -49,8 +49,8 @@ def quality(x: Any, what: SimpleNamespace) -> tuple[Columns, Columns]:
 def is_csr(x: Any) -> bool:
     """Whether scanpy counts cells' genes in the dtype of CSR indices; Dask's CSC it refuses."""
     if isinstance(x, da.Array):
-        return plan_of(x) is not None or sparse.issparse(x._meta)
-    return sparse.issparse(x) and x.format == "csr"
+        return plan_of(x) is not None or bool(sparse.issparse(x._meta))
+    return bool(sparse.issparse(x) and x.format == "csr")
 
 
 @dask.delayed
@@ -67,4 +67,5 @@ def _fold(x: da.Array, what: SimpleNamespace) -> bytes:
     nodes = [_chunk(chunk, what) for chunk in by_cells(x).to_delayed().ravel()]
     for left, right, _ in _native.merge_tree(len(nodes)):
         nodes.append(_merge(x.shape[1], what, nodes[left], nodes[right]))
-    return nodes[-1].compute()
+    state: bytes = nodes[-1].compute()
+    return state

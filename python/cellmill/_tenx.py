@@ -200,7 +200,7 @@ def _adata(x: LazyMatrix, obs: pd.DataFrame, var: pd.DataFrame, keep: np.ndarray
 
 
 def _texts(node: Any) -> np.ndarray:
-    return node[()].astype(str)
+    return np.asarray(node[()].astype(str))
 
 
 def _version_3(file: h5py.File) -> tuple[pd.DataFrame, pd.DataFrame]:

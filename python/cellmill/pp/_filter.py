@@ -132,6 +132,7 @@ def _filter(
     inplace: bool,
     copy: bool,
 ) -> AnnData | tuple[np.ndarray, np.ndarray] | None:
+    given: list[tuple[int, int, np.ufunc]]
     given = [(bound, i, np.greater_equal) for i, bound in enumerate(least) if bound is not None]
     given += [(bound, i, np.less_equal) for i, bound in enumerate(most) if bound is not None]
     if len(given) != 1:

@@ -113,7 +113,8 @@ def neighbors(
         )
     if distances is not None and callable(metric):
         raise TypeError("`metric` must be a string if `distances` is given.")
-    metric = "euclidean" if metric is None else metric
+    if distances is None and metric is None:
+        metric = "euclidean"
     seed = seed_of(random_state)
     adata = prepared(adata, copy)
     n = adata.n_obs
@@ -148,7 +149,7 @@ def neighbors(
         found = transformer.fit_transform(_representation(adata, use_rep, n_pcs, engine))
         stored = sparse.csr_matrix(found)
         if exact:
-            stored = _without_itself(stored)
+            stored = _first(stored, n_neighbors)
         weights = _native.connectivities(machine, *_nearest(stored, n_neighbors))
     indptr, indices, values = weights
     connectivities = sparse.csr_matrix((values, indices, indptr), shape=(n, n))
@@ -254,12 +255,16 @@ def _imported(module: str, package: str, name: str | None, metric: Any) -> Any:
         ) from error
 
 
-def _without_itself(distances: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Neighbours of a constant number, of which each cell is the first of its own."""
+def _first(distances: sparse.csr_matrix, n_neighbors: int) -> sparse.csr_matrix:
+    """The first of a constant number of neighbours in order of distance, without the cell itself.
+
+    The transformer counts the cell beside `n_neighbors`, and scanpy counts it among them.
+    """
     n = distances.shape[0]
-    k = distances.nnz // n
-    indices, values = (part.reshape(n, k)[:, 1:] for part in (distances.indices, distances.data))
-    indptr = np.arange(0, n * (k - 1) + 1, k - 1)
+    shape = (n, distances.nnz // n)
+    parts = (distances.indices, distances.data)
+    indices, values = (part.reshape(shape)[:, 1:n_neighbors] for part in parts)
+    indptr = np.arange(n + 1) * indices.shape[1]
     return sparse.csr_matrix((values.ravel(), indices.ravel(), indptr), shape=(n, n))
 
 

@@ -75,7 +75,7 @@ def _mask(names: pd.Index, chosen: Any, what: str, frame: str) -> np.ndarray:
             raise ValueError(
                 f"{what} is a mask of {chosen.size}, and there are {len(names)} {what}"
             )
-        return chosen
+        return np.asarray(chosen)
     unknown = ~np.isin(chosen, names)
     if unknown.any():
         first = ", ".join(map(str, chosen[unknown][:5]))

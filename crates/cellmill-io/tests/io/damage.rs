@@ -80,10 +80,11 @@ fn a_file_that_shrinks_while_it_is_read_is_an_error() {
         .csr_source("X")
         .unwrap()
         .with_grid_rows(7);
+    let blocks = 0..source.grid().n_blocks();
+    let mut reader = source.open(blocks.clone()).unwrap();
     let cut = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     cut.set_len(bytes.len() as u64 / 4).unwrap();
     let mut block = Block::new(source.n_cols());
-    let mut reader = source.open(0..source.grid().n_blocks()).unwrap();
     let error = loop {
         match reader.next_block(&mut block) {
             Ok(true) => {}
@@ -92,6 +93,10 @@ fn a_file_that_shrinks_while_it_is_read_is_an_error() {
         }
     };
     assert!(error.to_string().contains("truncated"), "{error}");
+    let Err(error) = source.open(blocks) else {
+        panic!("the file is another one now");
+    };
+    assert!(error.to_string().contains("has changed"), "{error}");
 }
 
 #[test]
