@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from check_hvg import check_hvg
-from command import cellmill, ok
+from command import cellmill, events, ok, refused
 from datasets import dataset
 from scanpy_reference import genes, kept
 
@@ -96,6 +96,100 @@ def test_more_genes_asked_than_there_are(tmp_path):
     theirs = scanpys("synthetic", n_top_genes=5000)
     ours = hvg("synthetic", tmp_path, "--n-top-genes", 5000)
     assert (ours["highly_variable"].to_numpy() == theirs["highly_variable"].to_numpy()).all()
+
+
+def flavoured(name: str, flavor: str, key: str | None, filtered: bool):
+    """var after scanpy's steps of a flavour on the counts of a file, in double precision."""
+    return kept(by_flavor, dataset(name), flavor, key, filtered)
+
+
+def by_flavor(path, flavor, key, filtered):
+    import anndata as ad
+    import scanpy as sc
+
+    adata = ad.read_h5ad(path)
+    adata.var_names_make_unique()
+    adata.X = adata.X.astype(np.float64)
+    if flavor == "pearson_residuals":
+        sc.experimental.pp.highly_variable_genes(adata, n_top_genes=2000, batch_key=key)
+        return adata.var
+    if not flavor.startswith("seurat_v3"):
+        sc.pp.normalize_total(adata, target_sum=1e4)
+        sc.pp.log1p(adata)
+    filtered = {"filter_unexpressed_genes": True} if filtered else {}
+    sc.pp.highly_variable_genes(adata, flavor=flavor, n_top_genes=2000, batch_key=key, **filtered)
+    return adata.var
+
+
+@pytest.mark.parametrize(
+    ("name", "flavor", "key", "options"),
+    [
+        ("mixology", "seurat", "batch", []),
+        ("mixology", "cell_ranger", None, ["--block-rows", 7]),
+        ("mixology", "cell_ranger", "batch", []),
+        ("pbmc3k", "cell_ranger", None, ["--filter-unexpressed-genes"]),
+        ("pbmc3k", "seurat_v3", None, []),
+        ("mixology", "seurat_v3", "batch", ["--block-rows", 7]),
+        ("mixology", "seurat_v3_paper", "batch", []),
+        ("pbmc3k", "pearson_residuals", None, []),
+        ("mixology", "pearson_residuals", "batch", []),
+    ],
+)
+def test_flavours_and_batches(name, flavor, key, options, tmp_path):
+    theirs = flavoured(name, flavor, key, "--filter-unexpressed-genes" in options)
+    more = ["--batch-key", key] if key else []
+    ours = hvg(name, tmp_path, "--flavor", flavor, *more, *options)
+    value = {"pearson_residuals": "residual_variances"}.get(flavor, "variances_norm")
+    value = "dispersions_norm" if value not in theirs else value
+    for column in ["means", value]:
+        assert ours[column].dtype == theirs[column].dtype
+        np.testing.assert_allclose(ours[column], theirs[column], rtol=1e-5, atol=1e-6)
+    for column in ["highly_variable", "highly_variable_rank", "highly_variable_nbatches"]:
+        assert (column in ours) == (column in theirs)
+        if column not in theirs:
+            continue
+        assert ours[column].dtype == theirs[column].dtype
+        # Genes with equal variances are ordered by numpy's unstable sort in scanpy.
+        tied = theirs[value].round(9).duplicated(keep=False).to_numpy()
+        other = ours[column].fillna(-1).to_numpy() != theirs[column].fillna(-1).to_numpy()
+        allowed = 0.002 if key else 0
+        assert (other & ~tied).mean() <= allowed, f"{column}: {(other & ~tied).sum()}"
+
+
+def test_a_median_target_and_the_other_flavours_read_once_more(tmp_path):
+    for options, reads in [
+        (["--flavor", "cell_ranger", "--filter-unexpressed-genes"], 2),
+        (["--flavor", "cell_ranger", "--target-sum", "median"], 3),
+        (["--flavor", "seurat_v3"], 3),
+        (["--flavor", "pearson_residuals"], 3),
+    ]:
+        assert ok("plan", dataset("synthetic"), "--json", *options).json()["reads"] == reads
+    told = tmp_path / "events.jsonl"
+    more = ["--flavor", "seurat_v3", "--events", told, "--epochs", 10, "--n-top-genes", 300]
+    ok("run", dataset("synthetic"), "-o", tmp_path / "r.h5ad", "--quiet", *more)
+    names = [e["stage"] for e in events(told) if e["event"] == "stage_finished"]
+    assert sum(name.startswith("read ") for name in names) == 3, names
+
+
+def test_donors_are_said(tmp_path):
+    target = tmp_path / "r.h5ad"
+    done = ok("run", dataset("mixology"), "-o", target, "--epochs", 10)
+    assert "--batch-key batch" in done.err
+    assert "of neighbours are of the same of 5 groups" in done.out
+    done = ok("run", dataset("mixology"), "-o", target, "--force", "--batch-key", "batch")
+    assert "--batch-key batch" not in done.err
+    assert "by chance" in done.out
+
+
+def test_batch_keys_that_do_not_work(tmp_path):
+    target = tmp_path / "r.h5ad"
+    for options, names in [
+        (["--batch-key", "nothing"], ["obs/nothing", "batch"]),
+        (["--flavor", "seurat_v4"], ["seurat_v4"]),
+        (["--flavor", "seurat_v3", "--min-mean", 0.1], ["cut-offs", "seurat_v3"]),
+        (["--span", 0], ["span"]),
+    ]:
+        refused("run", dataset("mixology"), "-o", target, *options, names=names)
 
 
 def test_run_and_hvg_agree(result, tmp_path):

@@ -8,7 +8,7 @@ the result.
 
 from importlib.metadata import version as _version
 
-from . import datasets, errors, get, pl, pp, tl
+from . import datasets, errors, experimental, get, pl, pp, tl
 from ._explain import explain
 from ._read import read_h5ad, read_zarr
 from ._settings import settings
@@ -23,6 +23,7 @@ __all__ = [
     "attach",
     "datasets",
     "errors",
+    "experimental",
     "explain",
     "get",
     "pl",

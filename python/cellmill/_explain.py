@@ -66,8 +66,8 @@ def _lines(x: Any, name: str) -> list[str]:
             f"  blocks  {len(plan.block_rows)}",
             f"  runs    {_where('on the threads of this process')}",
             f"  ops     {' > '.join(ops) if ops else 'none'}",
-            "  reads of the file: highly_variable_genes 1, pca 1, normalize_total 0 "
-            "(1 where target_sum is None)",
+            "  reads of the file: highly_variable_genes 1 (2 for flavours of counts), pca 1, "
+            "normalize_total 0 (1 where target_sum is None)",
         ]
     if isinstance(x, da.Array):
         return [
@@ -75,7 +75,8 @@ def _lines(x: Any, name: str) -> list[str]:
             f"  why     {_why(x)}",
             f"  chunks  {x.numblocks[0]} x {x.numblocks[1]}, folded as Dask tasks",
             f"  runs    {_where('where Dask computes in this process')}",
-            "  passes over the chunks: highly_variable_genes 1, pca 2 (1 on a cluster)",
+            "  passes over the chunks: highly_variable_genes 1 (2 for flavours of counts), "
+            "pca 2 (1 on a cluster)",
         ]
     if x is None:
         return [f"{name}: there is none"]

@@ -6,6 +6,7 @@ the order in which they are ready, and spans give the bits of the native calls.
 """
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import dask.array as da
@@ -39,14 +40,24 @@ def by_cells(x: da.Array) -> da.Array:
     return x
 
 
-def _leaves(job: Job, x: da.Array, step: str, function: Any, *arguments: Any) -> list:
-    """The task of each span or chunk."""
+def _leaves(
+    job: Job, x: da.Array, step: str, function: Any, *arguments: Any, genes: Any = None
+) -> list:
+    """The task of each span or chunk; `genes` is cut to the cells of a chunk, and comes last."""
     plan = plan_of(x)
     if plan is None:
         chunks = by_cells(x).to_delayed().ravel()
+        if genes is not None:
+            parts = _parts(genes, x)
+            return [
+                job.on_chunk(step, i, function, c, *arguments, parts[i])
+                for i, c in enumerate(chunks)
+            ]
         return [job.on_chunk(step, i, function, c, *arguments) for i, c in enumerate(chunks)]
     text = job.value("plan", plan.to_json())
     n_spans = _native.fold_size("totals", plan)[0]
+    if genes is not None:
+        arguments = (*arguments, job.value("genes", genes))
     return [job.on_span(step, i, function, text, *arguments) for i in range(n_spans)]
 
 
@@ -55,10 +66,30 @@ def _no_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32)
 
 
+def _parts(genes: Any, x: da.Array) -> list:
+    """What folds for highly variable genes need of each chunk."""
+    if genes.n_groups is None:
+        return [genes] * x.numblocks[0]
+    ends = np.cumsum(x.chunks[0]).tolist()
+    return [
+        SimpleNamespace(**{**vars(genes), "groups": genes.groups[start:end]})
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
+
+
+def _without_cells(genes: Any) -> Any:
+    """The same, for states: what is known of cells stays behind."""
+    if genes is None:
+        return None
+    return SimpleNamespace(**{**vars(genes), "groups": np.empty(0, dtype=np.uint32)})
+
+
 def _check(place: Place, what: str, x: da.Array, *size: Any) -> int:
     """Looks at the workers; returns the columns of a state."""
     plan = plan_of(x)
     if plan is None:
+        # Chunks come in any size, so that only the states can be asked about beforehand.
+        size = tuple(_without_cells(s) if isinstance(s, SimpleNamespace) else s for s in size)
         _, n_cols, needed = _native.fold_size(size[0], (*_no_cells(), x.shape[1]), *size[1:])
     else:
         _, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
@@ -68,14 +99,19 @@ def _check(place: Place, what: str, x: da.Array, *size: Any) -> int:
 
 
 def fold(
-    what: str, name: str, x: da.Array, base: float | None = None, place: Place = HERE
+    what: str, name: str, x: da.Array, genes: Any = None, place: Place = HERE
 ) -> tuple[bytes, int]:
-    """The state of all cells and its number of columns: one pass. `what` names the tasks."""
-    n_cols = _check(place, what, x, name, base)
+    """The state of all cells and its number of columns: one pass. `what` names the tasks.
+
+    `genes` is what folds for highly variable genes need, with the batches of all cells.
+    """
+    n_cols = _check(place, what, x, name, genes)
     with Job(what, place) as job:
         step = "span" if plan_of(x) is not None else "chunk"
-        states = _leaves(job, x, step, _tasks.fold, name, base)
-        (state,) = job.run([job.merged(states, _tasks.merge, name, n_cols)])
+        arguments = (name,) if genes is not None else (name, None)
+        states = _leaves(job, x, step, _tasks.fold, *arguments, genes=genes)
+        rest = job.value("states", _without_cells(genes))
+        (state,) = job.run([job.merged(states, _tasks.merge, name, n_cols, rest)])
     return state, n_cols
 
 
@@ -110,10 +146,21 @@ def aggregate(x: da.Array, what: _native.Aggregation, place: Place = HERE) -> di
     return what.finish(n_cols, state)
 
 
-def highly_variable_genes(x: da.Array, asked: Any, place: Place = HERE) -> dict:
-    """As the native call of that name."""
-    state, n_cols = fold("hvg", "moments", x, asked.base, place)
-    return _native.read_moments(n_cols, state, asked, plan_of(x))
+def highly_variable_genes(machine: Any, x: da.Array, ask: Any, place: Place = HERE) -> dict:
+    """As the native call of that name; two passes for flavours of counts."""
+    n_groups, groups = None, np.empty(0, dtype=np.uint32)
+    if ask.batches is not None:
+        n_groups, groups = _native.hvg_groups(*ask.batches)
+    genes = SimpleNamespace(
+        flavor=ask.flavor, base=ask.base, n_groups=n_groups, groups=groups, second=b""
+    )
+    if ask.flavor in ("seurat", "cell_ranger"):
+        state, n_cols = fold("hvg", "moments", x, genes, place)
+        return _native.read_moments(n_cols, state, ask, plan_of(x))
+    counts, n_cols = fold("hvg", "counts", x, genes, place)
+    genes.second = _native.hvg_second_read(machine, n_cols, counts, ask)
+    sums, _ = fold("hvg", "sums", x, genes, place)
+    return _native.read_sums(machine, n_cols, counts, genes.second, sums, ask)
 
 
 def pca(
@@ -136,7 +183,7 @@ def pca(
     with Job("pca", place) as job:
         nodes = _leaves(job, x, "keep", _tasks.keep, columns)
         grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
-        *kept, last = job.submit([*nodes, job.merged(grams, _tasks.merge, "gram", n_cols)])
+        *kept, last = job.submit([*nodes, job.merged(grams, _tasks.merge, "gram", n_cols, None)])
         (state,) = job.gather([last])
         found = _native.solve_gram(machine, n_cols, state, n_comps, zero_center)
         mean, loadings, variance, ratio = found

@@ -154,18 +154,37 @@ def quality_frames(
 def fold_chunk(
     name: str,
     x: Matrix | _Csr,
-    base: float | None = None,
+    genes: SimpleNamespace | None = None,
     span: int = 0,
     task: Task | None = None,
 ) -> bytes: ...
 def fold_size(
-    name: str, x: Matrix | _Csr, base: float | None = None, columns: int | None = None
+    name: str,
+    x: Matrix | _Csr,
+    genes: SimpleNamespace | None = None,
+    columns: int | None = None,
 ) -> tuple[int, int, int]: ...
-def merge_states(name: str, n_cols: int, left: bytes, right: bytes) -> bytes: ...
+def hvg_groups(
+    codes: NDArray[np.int64], names: Sequence[str]
+) -> tuple[int, NDArray[np.uint32]]: ...
+def hvg_second_read(
+    machine: SimpleNamespace, n_cols: int, counts: bytes, asked: SimpleNamespace
+) -> bytes: ...
+def merge_states(
+    name: str, n_cols: int, left: bytes, right: bytes, genes: SimpleNamespace | None = None
+) -> bytes: ...
 def merge_tree(n_states: int) -> list[tuple[int, int, int]]: ...
 def read_totals(state: bytes) -> NDArray[np.float64]: ...
 def read_moments(
     n_cols: int, state: bytes, asked: SimpleNamespace, x: Matrix | None = None
+) -> dict[str, Any]: ...
+def read_sums(
+    machine: SimpleNamespace,
+    n_cols: int,
+    counts: bytes,
+    second: bytes,
+    sums: bytes,
+    asked: SimpleNamespace,
 ) -> dict[str, Any]: ...
 def solve_gram(
     machine: SimpleNamespace, n_cols: int, state: bytes, n_comps: int, zero_center: bool

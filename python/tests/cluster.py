@@ -60,12 +60,12 @@ def _running():
     return running
 
 
-def endless(task, x, span, name, base):
+def endless(task, x, span, name, genes):
     """A fold that ends only because it is told to, between two blocks."""
     from cellmill import _native
 
     while True:
-        _native.fold_chunk(name, x, base, span, task)
+        _native.fold_chunk(name, x, genes, span, task)
 
 
 def make_endless() -> None:

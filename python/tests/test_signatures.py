@@ -16,6 +16,7 @@ PAIRS = [
     (cm.pp.normalize_total, sc.pp.normalize_total),
     (cm.pp.log1p, sc.pp.log1p),
     (cm.pp.highly_variable_genes, sc.pp.highly_variable_genes),
+    (cm.experimental.pp.highly_variable_genes, sc.experimental.pp.highly_variable_genes),
     (cm.pp.pca, sc.pp.pca),
     (cm.pp.neighbors, sc.pp.neighbors),
     (cm.tl.leiden, sc.tl.leiden),
@@ -71,7 +72,8 @@ def test_every_parameter_is_documented(ours, theirs):
     text = inspect.getdoc(ours)
     for name in inspect.signature(ours).parameters:
         assert name in text, name
-    assert f"scanpy.{ours.__module__.split('.')[1]}.{ours.__name__}" in text
+    path = ["scanpy", *ours.__module__.split(".")[1:-1], ours.__name__]
+    assert ".".join(path) in text
 
 
 @pytest.fixture
@@ -94,20 +96,38 @@ def adata(reference):
         (lambda a: cm.pp.normalize_total(a, copy=True, inplace=False), ValueError, "inplace"),
         (lambda a: cm.pp.normalize_total(a, layer="none"), KeyError, "none"),
         (lambda a: cm.pp.log1p(a, chunked=True), ValueError, "chunked"),
+        (lambda a: cm.pp.highly_variable_genes(a, flavor="seurat_v4"), ValueError, "seurat_v4"),
+        (lambda a: cm.pp.highly_variable_genes(a, batch_key="batch_"), KeyError, "batch_"),
         (
-            lambda a: cm.pp.highly_variable_genes(a, flavor="seurat_v3"),
-            NotImplementedError,
-            "seurat_v3",
+            lambda a: cm.pp.highly_variable_genes(a, flavor="seurat_v3", min_mean=0.1, n_bins=9),
+            ValueError,
+            "n_bins, min_mean",
         ),
         (
-            lambda a: cm.pp.highly_variable_genes(a, flavor="cell_ranger"),
-            NotImplementedError,
-            "cell_ranger",
+            lambda a: cm.pp.highly_variable_genes(a, flavor="seurat_v3", span=0),
+            ValueError,
+            "span",
         ),
         (
-            lambda a: cm.pp.highly_variable_genes(a, batch_key="batch"),
-            NotImplementedError,
-            "batch_key",
+            lambda a: cm.pp.highly_variable_genes(a, flavor="cell_ranger", check_values=False),
+            ValueError,
+            "check_values",
+        ),
+        (lambda a: cm.experimental.pp.highly_variable_genes(a), ValueError, "n_top_genes"),
+        (
+            lambda a: cm.experimental.pp.highly_variable_genes(a, n_top_genes=5, theta=0),
+            ValueError,
+            "theta",
+        ),
+        (
+            lambda a: cm.experimental.pp.highly_variable_genes(a, n_top_genes=5, clip=-1),
+            ValueError,
+            "clip",
+        ),
+        (
+            lambda a: cm.experimental.pp.highly_variable_genes(a, n_top_genes=5, chunksize=7),
+            ValueError,
+            "chunksize",
         ),
         (lambda a: cm.pp.highly_variable_genes(a, span=0.5), ValueError, "span"),
         (lambda a: cm.pp.highly_variable_genes(a, n_top_genes=0), ValueError, "n_top_genes"),

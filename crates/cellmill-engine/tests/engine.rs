@@ -5,6 +5,8 @@
 mod executor;
 #[path = "engine/group_totals.rs"]
 mod group_totals;
+#[path = "engine/groups.rs"]
+mod groups;
 #[path = "engine/laws.rs"]
 mod laws;
 #[path = "engine/pca.rs"]

@@ -6,11 +6,13 @@ use crate::matrix::Matrix;
 use crate::operand::{View, operand};
 use crate::pp::{Asked, columns, matrix};
 use crate::task::Task;
-use cellmill::pp::highly_variable_genes::{MomentsPlan, highly_variable_genes};
+use cellmill::pp::highly_variable_genes::{
+    Flavor, Labels, MomentsPlan, SecondRead, by_dispersion, finish, first_read, second_read,
+};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::{self, project};
 use cellmill_engine::op::Pipeline;
-use cellmill_engine::reduce::{CellTotals, GeneMoments, Gram};
+use cellmill_engine::reduce::{CellTotals, Gram, GroupMoments, GroupSums, Groups};
 use cellmill_engine::run;
 use cellmill_engine::{Cancel, Context, Op, Reduce};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -19,27 +21,68 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-/// A reduction by name, for a matrix of so many columns; calls `with` with it.
+/// What folds for highly variable genes need beside the matrix.
+#[derive(FromPyObject)]
+pub struct Genes {
+    flavor: String,
+    /// The base of the logarithm that `seurat` undoes.
+    base: Option<f64>,
+    /// The number of batches; `None`: there are none.
+    n_groups: Option<usize>,
+    /// The batch of each cell of the chunk, or of the matrix of a file.
+    groups: Vec<u32>,
+    /// For `sums`: what [`hvg_second_read`] gave.
+    second: Vec<u8>,
+}
+
+impl Genes {
+    /// The batches of the cells of a matrix; of no cell, where states are merged.
+    fn groups(&self, of: Option<&View<'_>>) -> Result<Groups, Failure> {
+        Ok(match (self.n_groups, of) {
+            (None, _) => Groups::whole(),
+            (Some(n), None) => Groups::new(n, Vec::new())?,
+            (Some(n), Some(view)) => {
+                let groups = Groups::new(n, self.groups.clone())?;
+                groups.behind(&view.ops, view.source.n_rows())?
+            }
+        })
+    }
+
+    fn sums(&self, n_cols: u32, of: Option<&View<'_>>) -> Result<GroupSums, Failure> {
+        let second = SecondRead::from_bytes(&self.second)?;
+        Ok(GroupSums::new(n_cols, self.groups(of)?, second.term)?)
+    }
+}
+
+/// A reduction by name, for a matrix (or states of one) of so many columns; calls `with` with it.
 macro_rules! reduction {
-    ($name:expr, $n_cols:expr, $reduce:ident => $with:expr) => {
-        match $name {
-            "totals" => {
+    ($name:expr, $n_cols:expr, $genes:expr, $of:expr, $reduce:ident => $with:expr) => {
+        match ($name, &$genes) {
+            ("totals", _) => {
                 let $reduce = CellTotals;
                 $with
             }
-            "moments" => {
-                let $reduce = GeneMoments::new($n_cols);
-                $with
-            }
-            "gram" => {
+            ("gram", _) => {
                 let $reduce = Gram::new($n_cols);
                 $with
             }
-            "run" => {
+            ("moments", Some(genes)) => {
+                let $reduce = GroupMoments::new($n_cols, genes.groups($of)?);
+                $with
+            }
+            ("counts", Some(genes)) => {
+                let $reduce = first_read($n_cols, genes.groups($of)?);
+                $with
+            }
+            ("sums", Some(genes)) => {
+                let $reduce = genes.sums($n_cols, $of)?;
+                $with
+            }
+            ("run", _) => {
                 let $reduce = cellmill::run::counts_reduction($n_cols).map_err(Failure::from)?;
                 $with
             }
-            other => {
+            (other, _) => {
                 return Err(PyValueError::new_err(format!(
                     "there is no reduction {other}"
                 )));
@@ -49,34 +92,36 @@ macro_rules! reduction {
 }
 
 /// What happens to the entries before the fold, after the matrix's own `ops`.
-fn ops_of(name: &str, ops: &[Op], base: Option<f64>) -> Vec<Op> {
-    match name {
-        // The logarithm is not taken; of a matrix that someone else made it has to be undone.
-        "moments" => MomentsPlan::new(ops, base).ops,
+fn ops_of(name: &str, ops: &[Op], genes: Option<&Genes>) -> Result<Vec<Op>, Failure> {
+    Ok(match (name, genes) {
+        // seurat undoes the logarithm; of a lazy matrix it is not taken.
+        ("moments", Some(genes)) => {
+            MomentsPlan::new(ops, Flavor::parse(&genes.flavor)?, genes.base).ops
+        }
         // Gram and scores both read what the kept columns would hold.
-        "gram" => ops.iter().cloned().chain([Op::RoundF32]).collect(),
+        ("gram", _) => ops.iter().cloned().chain([Op::RoundF32]).collect(),
         _ => ops.to_vec(),
-    }
+    })
 }
 
 /// Folds one chunk, or span `span` of a matrix of a file, on the calling thread: the state as bytes.
-/// For `moments`, `base` is that of the logarithm that is undone.
+/// `moments`, `counts` and `sums` need `genes`.
 #[pyfunction]
-#[pyo3(signature = (name, x, base=None, span=0, task=None))]
+#[pyo3(signature = (name, x, genes=None, span=0, task=None))]
 pub fn fold_chunk<'py>(
     py: Python<'py>,
     name: &str,
     x: &Bound<'py, PyAny>,
-    base: Option<f64>,
+    genes: Option<Genes>,
     span: usize,
     task: Option<PyRef<'py, Task>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
     let view = x.one_block()?;
-    let ops = ops_of(name, &view.ops, base);
+    let ops = ops_of(name, &view.ops, genes.as_ref())?;
     let n_cols = width(&view, &ops)?;
     let cancel = task.map_or_else(Cancel::default, |task| task.flag());
-    let bytes = reduction!(name, n_cols, reduce => detached(py, move || {
+    let bytes = reduction!(name, n_cols, genes, Some(&view), reduce => detached(py, move || {
         Ok(run::run_span(&*view.source, &ops, &reduce, span, &cancel)?)
     })?);
     Ok(PyBytes::new(py, &bytes))
@@ -85,11 +130,11 @@ pub fn fold_chunk<'py>(
 /// Of a fold over a matrix: the number of its states, the columns of a state, and the bytes that
 /// the fold of one of them takes. For `kept`, `columns` says how many are kept.
 #[pyfunction]
-#[pyo3(signature = (name, x, base=None, columns=None))]
+#[pyo3(signature = (name, x, genes=None, columns=None))]
 pub fn fold_size(
     name: &str,
     x: &Bound<'_, PyAny>,
-    base: Option<f64>,
+    genes: Option<Genes>,
     columns: Option<u32>,
 ) -> PyResult<(usize, u32, u64)> {
     let x = operand(x)?;
@@ -99,7 +144,7 @@ pub fn fold_size(
         x.view()?
     };
     let source = &*view.source;
-    let ops = ops_of(name, &view.ops, base);
+    let ops = ops_of(name, &view.ops, genes.as_ref())?;
     let n_cols = columns.map_or_else(|| width(&view, &ops), Ok)?;
     let n_spans = source.grid().n_spans();
     if name == "kept" {
@@ -110,7 +155,7 @@ pub fn fold_size(
         let fold = 3 * gram.state_bytes(0) + gram.fold_bytes();
         return Ok((n_spans, n_cols, keep.max(fold)));
     }
-    let bytes = reduction!(name, n_cols, reduce => {
+    let bytes = reduction!(name, n_cols, genes, Some(&view), reduce => {
         run::smallest_stage(source, &ops, &reduce, &()).map_err(Failure::from)?
     });
     Ok((n_spans, n_cols, bytes))
@@ -123,14 +168,16 @@ fn width(view: &View<'_>, ops: &[Op]) -> PyResult<u32> {
 
 /// Merges two neighbouring states; `left` holds the earlier rows.
 #[pyfunction]
+#[pyo3(signature = (name, n_cols, left, right, genes=None))]
 pub fn merge_states<'py>(
     py: Python<'py>,
     name: &str,
     n_cols: u32,
     left: &[u8],
     right: &[u8],
+    genes: Option<Genes>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let bytes = reduction!(name, n_cols, reduce => detached(py, move || {
+    let bytes = reduction!(name, n_cols, genes, None, reduce => detached(py, move || {
         Ok(run::merge(&reduce, left, right)?)
     })?);
     Ok(PyBytes::new(py, &bytes))
@@ -150,7 +197,7 @@ pub fn read_totals<'py>(py: Python<'py>, state: &[u8]) -> PyResult<Bound<'py, Py
     Ok(PyArray1::from_vec(py, found.total))
 }
 
-/// Highly variable genes, from the state of all cells; `x` is the matrix where it is one of a file.
+/// Highly variable genes by dispersion, from the state of all cells; `x` is the matrix where it is one of a file.
 #[pyfunction]
 #[pyo3(signature = (n_cols, state, asked, x=None))]
 pub fn read_moments<'py>(
@@ -162,16 +209,73 @@ pub fn read_moments<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let ops = x.map_or_else(Vec::new, |x| x.ops().to_vec());
     let found = detached(py, || {
-        let moments = run::finish(&GeneMoments::new(n_cols), state)?;
-        let moments = MomentsPlan::new(&ops, asked.base()).finish(moments);
-        let params = asked.params();
-        Ok(highly_variable_genes(
-            &moments.mean,
-            &moments.variance,
-            &params,
+        let params = asked.params()?;
+        let labels = asked.labels(&[], None)?;
+        let moments = run::finish(&GroupMoments::new(n_cols, labels.groups.clone()), state)?;
+        let plan = MomentsPlan::new(&ops, params.flavor, asked.base());
+        Ok(by_dispersion(&plan.finish(moments), &labels, &params)?)
+    })?;
+    columns(py, found)
+}
+
+/// What `sums` has to sum, from the state of `counts`, in a form that travels.
+#[pyfunction]
+pub fn hvg_second_read<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    n_cols: u32,
+    counts: &[u8],
+    asked: Asked,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes = enter(py, machine, |ctx| {
+        let labels = asked.labels(&[], None)?;
+        let first = run::finish(&first_read(n_cols, labels.groups.clone()), counts)?;
+        Ok(second_read(ctx, &first, &labels, &asked.params()?)?.to_bytes()?)
+    })?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+/// Highly variable genes of flavours of counts, from the states of both passes.
+#[pyfunction]
+pub fn read_sums<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    n_cols: u32,
+    counts: &[u8],
+    second: &[u8],
+    sums: &[u8],
+    asked: Asked,
+) -> PyResult<Bound<'py, PyDict>> {
+    let found = enter(py, machine, |ctx| {
+        let labels = asked.labels(&[], None)?;
+        let first = run::finish(&first_read(n_cols, labels.groups.clone()), counts)?;
+        let second = SecondRead::from_bytes(second)?;
+        let reduce = GroupSums::new(n_cols, labels.groups.clone(), second.term.clone())?;
+        let sums = run::finish(&reduce, sums)?;
+        Ok(finish(
+            ctx,
+            &first,
+            &second,
+            &sums,
+            &labels,
+            &asked.params()?,
         )?)
     })?;
     columns(py, found)
+}
+
+/// The batch of each cell among those that have cells, as folds number them.
+#[pyfunction]
+pub fn hvg_groups<'py>(
+    py: Python<'py>,
+    codes: Vec<i64>,
+    names: Vec<String>,
+) -> PyResult<(usize, Bound<'py, PyArray1<u32>>)> {
+    let labels = Labels::default()
+        .with_batches(&codes, &names, &[], codes.len() as u64)
+        .map_err(Failure::from)?;
+    let ids = labels.groups.ids(codes.len() as u64);
+    Ok((labels.groups.len(), PyArray1::from_vec(py, ids)))
 }
 
 /// Components for Python: means, loadings, variance, ratio.

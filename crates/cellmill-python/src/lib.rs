@@ -32,8 +32,8 @@ mod _native {
     use crate::command::{default_memory, run_command};
     #[pymodule_export]
     use crate::fold::{
-        fold_chunk, fold_size, merge_states, merge_tree, project_chunk, read_moments, read_totals,
-        solve_gram,
+        fold_chunk, fold_size, hvg_groups, hvg_second_read, merge_states, merge_tree,
+        project_chunk, read_moments, read_sums, read_totals, solve_gram,
     };
     #[pymodule_export]
     use crate::kept::{fold_kept, keep_chunk, project_kept};

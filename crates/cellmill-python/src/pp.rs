@@ -6,7 +6,7 @@ use crate::fold::solved;
 use crate::operand::operand;
 use cellmill::params::{Metric, RunParams};
 use cellmill::pp;
-use cellmill::pp::highly_variable_genes::{HighlyVariable, HvgParams, Selection};
+use cellmill::pp::highly_variable_genes::{Flavor, HighlyVariable, HvgParams, Labels, Selection};
 use cellmill_engine::op::{Draw, ScaleGenes};
 use cellmill_engine::{Op, Values};
 use cellmill_graph::fuzzy::fuzzy_simplicial_set;
@@ -140,13 +140,23 @@ pub fn downsample_counts<'py>(
 /// What the user asked of highly_variable_genes.
 #[derive(FromPyObject)]
 pub struct Asked {
+    flavor: String,
     n_top_genes: Option<u64>,
     min_mean: f64,
     max_mean: f64,
     min_disp: f64,
     max_disp: f64,
     n_bins: usize,
+    span: f64,
+    theta: f64,
+    clip: Option<f64>,
+    filter_unexpressed: bool,
+    check_values: bool,
     base: Option<f64>,
+    /// The batch of each cell, as places in the names; -1 for none.
+    batches: Option<(Vec<i64>, Vec<String>)>,
+    /// Names of the genes, where there are batches.
+    genes: Vec<String>,
 }
 
 impl Asked {
@@ -154,8 +164,9 @@ impl Asked {
         self.base
     }
 
-    pub fn params(&self) -> HvgParams {
-        HvgParams {
+    pub fn params(&self) -> cellmill::Result<HvgParams> {
+        let params = HvgParams {
+            flavor: Flavor::parse(&self.flavor)?,
             selection: match self.n_top_genes {
                 Some(n) => Selection::Top(n),
                 None => Selection::Cutoffs {
@@ -166,6 +177,29 @@ impl Asked {
                 },
             },
             n_bins: self.n_bins,
+            span: self.span,
+            theta: self.theta,
+            clip: self.clip,
+            filter_unexpressed: self.filter_unexpressed,
+            check_values: self.check_values,
+        };
+        params.validate()?;
+        Ok(params)
+    }
+
+    /// The labels of a matrix that `ops` make of a source of `n_rows`; without a source, those of
+    /// all cells in one.
+    pub fn labels(&self, ops: &[Op], n_rows: Option<u64>) -> cellmill::Result<Labels> {
+        let labels = Labels {
+            genes: self.genes.clone(),
+            ..Labels::default()
+        };
+        match &self.batches {
+            None => Ok(labels),
+            Some((codes, names)) => {
+                let n_rows = n_rows.unwrap_or(codes.len() as u64);
+                labels.with_batches(codes, names, ops, n_rows)
+            }
         }
     }
 }
@@ -173,10 +207,17 @@ impl Asked {
 /// The columns of var, by scanpy's names, and the warnings.
 pub fn columns<'py>(py: Python<'py>, found: HighlyVariable) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    dict.set_item("means", PyArray1::from_vec(py, found.means))?;
-    dict.set_item("dispersions", PyArray1::from_vec(py, found.dispersions))?;
-    let norm = found.dispersions_norm.iter().map(|&x| x as f32);
-    dict.set_item("dispersions_norm", PyArray1::from_iter(py, norm))?;
+    for (name, data) in found.columns {
+        match data {
+            ArrayData::F64(v) => dict.set_item(name, PyArray1::from_vec(py, v))?,
+            ArrayData::F32(v) => dict.set_item(name, PyArray1::from_vec(py, v))?,
+            ArrayData::I64(v) => dict.set_item(name, PyArray1::from_vec(py, v))?,
+            ArrayData::Bool(v) => dict.set_item(name, PyArray1::from_vec(py, v))?,
+            _ => {
+                return Err(bug(&format!("{name} is no number")));
+            }
+        }
+    }
     dict.set_item(
         "highly_variable",
         PyArray1::from_vec(py, found.highly_variable),
@@ -185,7 +226,7 @@ pub fn columns<'py>(py: Python<'py>, found: HighlyVariable) -> PyResult<Bound<'p
     Ok(dict)
 }
 
-/// Highly variable genes of the flavour seurat, of a matrix whose logarithm has base `asked.base`.
+/// Highly variable genes of a matrix, whose logarithm (where there is one) has base `asked.base`.
 #[pyfunction]
 pub fn highly_variable_genes<'py>(
     py: Python<'py>,
@@ -196,12 +237,14 @@ pub fn highly_variable_genes<'py>(
     let x = operand(x)?;
     let view = x.view()?;
     let found = enter(py, machine, |ctx| {
+        let labels = asked.labels(&view.ops, Some(view.source.n_rows()))?;
         Ok(pp::highly_variable_genes::of_matrix(
             ctx,
             &*view.source,
             &view.ops,
             asked.base,
-            &asked.params(),
+            &labels,
+            &asked.params()?,
         )?)
     })?;
     columns(py, found)

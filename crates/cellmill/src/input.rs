@@ -1,6 +1,7 @@
 //! The file that a run begins with: which matrix holds the counts, and whose genes they are.
 
 mod genes;
+pub mod labels;
 mod several;
 
 pub use several::{Several, open as open_files};

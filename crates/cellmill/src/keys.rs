@@ -32,22 +32,35 @@ pub const MEANS: &str = "means";
 pub const DISPERSIONS: &str = "dispersions";
 /// `var`: dispersion against that of genes of like mean.
 pub const DISPERSIONS_NORM: &str = "dispersions_norm";
+/// `var`: median over batches of the rank, 0 for the most variable gene.
+pub const HIGHLY_VARIABLE_RANK: &str = "highly_variable_rank";
+/// `var`: batches in which the gene is highly variable.
+pub const HIGHLY_VARIABLE_NBATCHES: &str = "highly_variable_nbatches";
+/// `var`: whether the gene is highly variable in all batches.
+pub const HIGHLY_VARIABLE_INTERSECTION: &str = "highly_variable_intersection";
+/// `var`: variance of the counts of each gene.
+pub const VARIANCES: &str = "variances";
+/// `var`: variance against that of genes of like mean, averaged over batches.
+pub const VARIANCES_NORM: &str = "variances_norm";
+/// `var`: variance of the Pearson residuals, averaged over batches.
+pub const RESIDUAL_VARIANCES: &str = "residual_variances";
 /// `layers`: the raw counts beside a log-normalised X.
 pub const COUNTS: &str = "counts";
 /// `uns`: the options of this run that changed numbers.
 pub const CELLMILL: &str = "cellmill";
 
 /// `var` columns that an earlier run of highly_variable_genes may have left.
-pub const STALE_VAR: [&str; 10] = [
+pub const STALE_VAR: [&str; 11] = [
     HIGHLY_VARIABLE,
     MEANS,
     DISPERSIONS,
     DISPERSIONS_NORM,
-    "highly_variable_rank",
-    "highly_variable_nbatches",
-    "highly_variable_intersection",
-    "variances",
-    "variances_norm",
+    HIGHLY_VARIABLE_RANK,
+    HIGHLY_VARIABLE_NBATCHES,
+    HIGHLY_VARIABLE_INTERSECTION,
+    VARIANCES,
+    VARIANCES_NORM,
+    RESIDUAL_VARIANCES,
     "mean_bin",
 ];
 

@@ -9,6 +9,7 @@ pub mod identity;
 pub mod input;
 pub mod keys;
 pub mod matrix;
+pub mod mixing;
 pub mod needs;
 pub mod params;
 pub mod plan;

@@ -6,7 +6,7 @@ use crate::pp::highly_variable_genes::Selection;
 use crate::{Result, pp, run};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::{CellTotals, CountCheck, GeneMoments, Gram, Via};
+use cellmill_engine::reduce::{CellTotals, CountCheck, Gram, GroupMoments, GroupSums, Term, Via};
 use cellmill_engine::run::smallest_stage;
 use cellmill_engine::{Block, Context, Error, Grid, Reduce, Sink, Source, sink};
 use serde::Serialize;
@@ -42,28 +42,32 @@ pub(crate) fn needs(
         Selection::Cutoffs { .. } => u64::from(n_genes).min(TYPICAL_GENES),
     };
     let n_comps = pp::pca::n_comps(params.n_comps, n, k)? as u64;
-    let program = PROGRAM + input.source.inner().resident_bytes();
+    // And the donor of each cell.
+    let program = PROGRAM + input.source.inner().resident_bytes() + 8 * n;
 
-    let shares = Op::NormalizeTotal { target_sum: 1.0 };
-    let shares = Pipeline::new(&[shares], n, n_genes)?;
+    let labels = crate::input::labels::of_run(input, params)?;
+    let groups = || labels.groups.clone();
+    let before = Pipeline::new(&run::moments_ops(params), n, n_genes)?;
+    let moments = GroupMoments::new(n_genes, groups());
     let first = (
-        CellTotals,
-        CountCheck,
-        Via::new(shares, GeneMoments::new(n_genes)),
+        (CellTotals, CountCheck, Via::new(before, moments.clone())),
         qc.reduction(input)?,
     );
     let read_1 = smallest_stage(source, &[], &first, &())?;
     // The numbers of quality control, while their columns are made.
     let columns = run::quality_bytes(n, u64::from(n_genes), &qc.params);
     let numbers = qc.reduction(input)?.state_bytes(n);
-
-    let scale = [
-        Op::NormalizeTotal { target_sum: 1.0 },
-        Op::Log1p {
-            base: params.log_base,
-        },
-    ];
     let held = program + columns;
+    let scale = run::normalisation(1.0, params);
+    let extra = match run::extra_read(params) {
+        None => None,
+        Some(stage) if params.hvg.flavor.of_counts() => {
+            let numbers = vec![0.0; groups().len() * n_genes as usize];
+            let sums = GroupSums::new(n_genes, groups(), Term::Clipped(numbers))?;
+            Some((stage, smallest_stage(source, &[], &sums, &())?))
+        }
+        Some(stage) => Some((stage, smallest_stage(source, &scale, &moments, &())?)),
+    };
     let select = Op::SelectGenes {
         genes: (0..k as u32).collect(),
     };
@@ -80,16 +84,22 @@ pub(crate) fn needs(
     // Totals and moments of the first read stay until the genes are chosen; row lengths of the
     // kept columns stay until the scores are there.
     let rows = 4 * n;
-    let totals = 12 * n + 24 * u64::from(n_genes);
+    let per_gene = 24 * u64::from(n_genes) * groups().len() as u64;
+    let totals = 12 * n + per_gene + groups().bytes();
     let (gram_bytes, components) = of_components(source.grid(), n, k, n_comps);
     let scores = 4 * n * n_comps;
-    Ok(vec![
+    let mut needs = vec![Need {
+        stage: "read 1",
+        bytes: program + per_gene + groups().bytes() + read_1.max(numbers + columns),
+    }];
+    // Limits and deviations of each gene in each batch, or totals that are sorted.
+    needs.extend(extra.map(|(stage, bytes)| Need {
+        stage,
+        bytes: held + totals + 2 * per_gene + 16 * n + bytes,
+    }));
+    needs.extend([
         Need {
-            stage: "read 1",
-            bytes: program + read_1.max(numbers + columns),
-        },
-        Need {
-            stage: "read 2",
+            stage: run::ReadNames::of(params).genes,
             bytes: held + totals + rows + read_2,
         },
         Need {
@@ -104,7 +114,8 @@ pub(crate) fn needs(
             stage: "neighbours, clusters, layout",
             bytes: held + scores + graph(n, n_comps, params),
         },
-    ])
+    ]);
+    Ok(needs)
 }
 
 /// The Gram matrix of `k` kept columns of `n` cells; then the eigenproblem and the projection.

@@ -1,7 +1,7 @@
 //! The parameters of a run: one definition of every default.
 
 use crate::pp::filter::Filters;
-use crate::pp::highly_variable_genes::{HvgParams, Selection};
+use crate::pp::highly_variable_genes::{Flavor, HvgParams, Selection};
 use crate::slot::{dict, float, integer, text};
 use crate::{Error, Result};
 use cellmill_io::{Array, ArrayData, Elem};
@@ -102,6 +102,8 @@ pub struct RunParams {
     pub log_base: Option<f64>,
     /// Which genes are selected.
     pub hvg: HvgParams,
+    /// The obs column of batches in which genes are selected one by one; `None`: in all cells.
+    pub batch_key: Option<String>,
     /// Principal components; `None`: scanpy's rule (50).
     pub n_comps: Option<u32>,
     /// Neighbours a cell, itself counted.
@@ -149,10 +151,8 @@ impl Default for RunParams {
             filters: Filters::default(),
             target_sum: TargetSum::Fixed(1e4),
             log_base: None,
-            hvg: HvgParams {
-                selection: Selection::Top(2000),
-                n_bins: 20,
-            },
+            hvg: HvgParams::default(),
+            batch_key: None,
             n_comps: None,
             n_neighbors: 15,
             n_pcs: None,
@@ -202,16 +202,7 @@ impl RunParams {
                 ));
             }
         }
-        if self.hvg.selection == Selection::Top(0) {
-            return Err(Error::Parameter(
-                "n_top_genes is 0, and must be at least 1".to_owned(),
-            ));
-        }
-        if self.hvg.n_bins == 0 {
-            return Err(Error::Parameter(
-                "n_bins is 0, and must be at least 1".to_owned(),
-            ));
-        }
+        self.hvg.validate()?;
         if self.n_comps == Some(0) {
             return Err(Error::Parameter(
                 "n_comps is 0, and must be at least 1".to_owned(),
@@ -289,9 +280,26 @@ impl RunParams {
                     TargetSum::Median => text("median"),
                 },
             ),
-            ("flavor", text("seurat")),
-            ("n_bins", integer(self.hvg.n_bins as i64)),
+            ("flavor", text(self.hvg.flavor.name())),
         ];
+        match self.hvg.flavor {
+            Flavor::Seurat => entries.push(("n_bins", integer(self.hvg.n_bins as i64))),
+            Flavor::CellRanger => {}
+            Flavor::SeuratV3 | Flavor::SeuratV3Paper => {
+                entries.push(("span", float(self.hvg.span)));
+            }
+            Flavor::PearsonResiduals => {
+                entries.push(("theta", float(self.hvg.theta)));
+                entries.extend(self.hvg.clip.map(|clip| ("clip", float(clip))));
+            }
+        }
+        if self.hvg.filter_unexpressed {
+            let yes = Elem::Scalar(cellmill_io::Scalar::Bool(true));
+            entries.push(("filter_unexpressed_genes", yes));
+        }
+        if let Some(key) = &self.batch_key {
+            entries.push(("batch_key", text(key)));
+        }
         match self.hvg.selection {
             Selection::Top(n) => entries.push(("n_top_genes", integer(n as i64))),
             Selection::Cutoffs {

@@ -3,13 +3,13 @@
 use crate::input::Input;
 use crate::needs::{self, Need};
 use crate::params::{RunParams, WriteX};
-use crate::pp::highly_variable_genes::Selection;
+use crate::pp::highly_variable_genes::{Flavor, Selection};
 use crate::run::{self, QualityControl, ReadNames};
 use crate::{Result, pp};
 use cellmill_engine::error::human_bytes;
 use cellmill_engine::grid::BLOCK_ENTRIES;
 use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::{Context, Source};
+use cellmill_engine::{Context, Op, Source};
 use cellmill_io::H5ad;
 use serde::Serialize;
 use std::path::Path;
@@ -91,7 +91,9 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     };
     let n_comps = pp::pca::n_comps(params.n_comps, n, selected)? as u64;
     let in_flight = threads * (source.reader_bytes() + 16 * BLOCK_ENTRIES);
-    let per_gene = 24 * u64::from(n_genes) * (threads + 7);
+    let labels = crate::input::labels::of_run(&input, params)?;
+    let batches = labels.groups.len() as u64;
+    let per_gene = 24 * u64::from(n_genes) * batches * (threads + 7);
     let entries = ((nnz as f64 * SELECTED_SHARE) as u64).min(n.saturating_mul(selected));
     let kept = KeptColumns::estimate(selected as u32, Precision::F32, entries, n);
     let gram = 8 * selected * (selected + 1) / 2 * (threads + 7) + 3 * 8 * selected * selected;
@@ -106,9 +108,15 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         crate::params::TargetSum::Fixed(t) => format!("normalize_total({t})"),
         crate::params::TargetSum::Median => "normalize_total(median of read 1)".to_owned(),
     };
+    let by = match (&params.batch_key, params.hvg.flavor.name()) {
+        (None, flavor) => format!("flavour {flavor}"),
+        (Some(key), flavor) => format!("flavour {flavor}, {batches} batches of obs/{key}"),
+    };
     let chosen = match params.hvg.selection {
-        Selection::Top(k) => format!("var/highly_variable: {k} genes (flavour seurat)"),
-        Selection::Cutoffs { .. } => "var/highly_variable: genes within the cut-offs".to_owned(),
+        Selection::Top(k) => format!("var/highly_variable: {k} genes ({by})"),
+        Selection::Cutoffs { .. } => {
+            format!("var/highly_variable: genes within the cut-offs ({by})")
+        }
     };
     let mut second = vec![
         format!(
@@ -145,10 +153,26 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     };
     let select = format!("select_genes({selected})");
     let reads = ReadNames::of(params);
-    let mut found = vec![
-        "totals of cells; the check that values are counts".to_owned(),
-        chosen,
-    ];
+    let words = |ops: &[Op]| ops.iter().map(Op::to_string).collect::<Vec<_>>();
+    let mut first_ops = words(&run::moments_ops(params));
+    if params.hvg.flavor == Flavor::Seurat {
+        first_ops =
+            vec!["normalize_total(1) for the moments; the flavour undoes the log".to_owned()];
+    }
+    let mut found = vec!["totals of cells; the check that values are counts".to_owned()];
+    let extra = reads.extra.map(|name| {
+        let (ops, what) = if params.hvg.flavor.of_counts() {
+            let what = "sums of clipped values, from the moments of the first read";
+            (Vec::new(), what)
+        } else {
+            (vec![normalise.clone(), base.clone()], "moments of genes")
+        };
+        let memory = in_flight + 2 * per_gene + 12 * n;
+        stage(name, 1, ops, vec![what.to_owned(), chosen.clone()], memory)
+    });
+    if extra.is_none() {
+        found.push(chosen);
+    }
     let quality = format!(
         "quality of cells and genes into obs and var{}",
         qc.params
@@ -175,14 +199,15 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             in_flight + 2 * per_gene + run::quality_bytes(n, u64::from(n_genes), &qc.params),
         )),
     }
+    stages.push(stage(
+        reads.counts,
+        1,
+        first_ops,
+        found,
+        in_flight + 2 * per_gene + 12 * n,
+    ));
+    stages.extend(extra);
     stages.extend([
-        stage(
-            reads.counts,
-            1,
-            vec!["normalize_total(1) for the moments; the flavour undoes the log".to_owned()],
-            found,
-            in_flight + 2 * per_gene + 12 * n,
-        ),
         stage(
             reads.genes,
             1,

@@ -5,13 +5,15 @@ mod elsewhere;
 mod genes_read;
 mod quality;
 
-pub(crate) use counts_read::median;
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
+pub(crate) use counts_read::{extra_read, median, moments_ops};
 pub use elsewhere::Elsewhere;
+pub(crate) use genes_read::normalisation;
 pub use genes_read::{GenesRead, read_genes, write_genes};
 pub(crate) use quality::{QualityControl, bytes as quality_bytes};
 
-use crate::input::Input;
+use crate::input::{Input, labels};
+use crate::mixing::{self, Mixing};
 use crate::params::{RunParams, WriteX};
 use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
@@ -34,6 +36,8 @@ pub struct Summary {
     pub n_comps: usize,
     /// For each column of clusters: its name, the number of clusters, their modularity.
     pub clusters: Vec<tl::leiden::Clusters>,
+    /// Donors among neighbours and clusters, where obs tells them apart.
+    pub mixing: Option<Mixing>,
     /// Where the new slots are: slot names.
     pub slots: Vec<String>,
     /// What the user should know.
@@ -88,38 +92,47 @@ pub fn run_on(
         ctx.emit(Event::Note { text });
     }
     needs::refuse_small_budget(ctx, &input, &qc, params)?;
+    let donors = donors(ctx, &input, params)?;
+    let donor_bytes = donors
+        .as_ref()
+        .map_or(0, |(_, codes, _)| 8 * codes.len() as u64);
+    let _donors_held = ctx
+        .budget()
+        .reserve(donor_bytes, "the donor of each cell")?;
     let mut result = ResultFile::create(&h5ad, target, force)?;
     let mut notes = Vec::new();
     let _held = hold_input(ctx, &input)?;
 
     let reads = ReadNames::of(params);
     let (counts, columns) = match (cluster, reads.quality) {
-        (None, Some(stage)) => {
+        (Some(_), quality) if quality.is_some() || !input.source.is_whole() => {
+            return Err(Error::Parameter(
+                "filters, and files with other features than genes, do not run on a cluster yet; run \
+                 on one machine, or filter the file first"
+                    .to_owned(),
+            ));
+        }
+        (_, Some(stage)) => {
             let columns = qc.filter(ctx, &mut input, params, stage)?;
             let counts = read_counts(ctx, &input, params, &(), reads.counts)?.0;
             (counts, columns)
         }
-        (None, None) => {
-            let reduction = qc.reduction(&input)?;
-            let (counts, found) = read_counts(ctx, &input, params, &reduction, reads.counts)?;
-            (counts, qc.columns(ctx, &input, &found)?)
-        }
-        (Some(cluster), _) => {
-            if reads.quality.is_some() || !input.source.is_whole() {
-                return Err(Error::Parameter(
-                    "filters, and files with other features than genes, do not run on a cluster yet; run \
-                     on one machine, or filter the file first"
-                        .to_owned(),
-                ));
-            }
+        (Some(cluster), None) if counts_read::is_default(params) => {
             let state = crate::staged(ctx, reads.counts, || cluster.counts(&input, params))?;
             let counts = counts_of_state(ctx, &input, params, &state)?;
             let found = qc.read(ctx, &input)?;
             (counts, qc.columns(ctx, &input, &found)?)
         }
+        // On a cluster too, other flavours, and batches, are found on the threads of this process.
+        (_, None) => {
+            let reduction = qc.reduction(&input)?;
+            let (counts, found) = read_counts(ctx, &input, params, &reduction, reads.counts)?;
+            (counts, qc.columns(ctx, &input, &found)?)
+        }
     };
+    let donors = donors.map(|(key, codes, names)| (key, labels::of_kept(&input, codes), names));
     result.select(&input);
-    let hvg = counts.highly_variable_genes(params)?;
+    let hvg = counts.highly_variable_genes(ctx, &input, params)?;
     for text in counts
         .warnings()
         .into_iter()
@@ -193,6 +206,9 @@ pub fn run_on(
             (knn, graph)
         }
     };
+    let mut mixing = donors
+        .as_ref()
+        .map(|(key, codes, names)| Mixing::of_neighbors(key, codes, names, &knn));
     let info = pp::neighbors::NeighborsInfo {
         n_neighbors: knn.k + 1,
         metric: params.metric.name().to_owned(),
@@ -208,6 +224,9 @@ pub fn run_on(
 
     let taken = |name: &str| !existing(&format!("obs/{name}")).is_empty();
     let (columns, clusters) = tl::leiden::columns(ctx, &graph, params, taken)?;
+    if let (Some(mixing), Some((_, codes, names))) = (&mut mixing, &donors) {
+        mixing.add_clusters(codes, names, &columns);
+    }
     patch.extend(columns);
 
     let umap_suffix = existing(&format!("obsm/{}", keys::X_UMAP));
@@ -251,6 +270,7 @@ pub fn run_on(
         n_highly_variable: selected.len() as u64,
         n_comps,
         clusters,
+        mixing,
         slots,
         notes,
     })
@@ -262,6 +282,8 @@ pub(crate) struct ReadNames {
     pub quality: Option<&'static str>,
     /// Of the totals and moments.
     pub counts: &'static str,
+    /// Of what a flavour needs beside the moments.
+    pub extra: Option<&'static str>,
     /// Of the selected genes.
     pub genes: &'static str,
 }
@@ -269,20 +291,48 @@ pub(crate) struct ReadNames {
 impl ReadNames {
     /// Of a run with these parameters.
     pub fn of(params: &RunParams) -> Self {
-        if params.filters.need_a_read() {
-            Self {
-                quality: Some("read 1: quality control"),
-                counts: "read 2: totals and moments",
-                genes: "read 3: selected genes",
-            }
-        } else {
-            Self {
-                quality: None,
-                counts: "read 1: totals and moments",
-                genes: "read 2: selected genes",
-            }
+        let filters = params.filters.need_a_read();
+        let extra = extra_read(params);
+        Self {
+            quality: filters.then_some("read 1: quality control"),
+            counts: if filters {
+                "read 2: totals and moments"
+            } else {
+                "read 1: totals and moments"
+            },
+            genes: match usize::from(filters) + usize::from(extra.is_some()) {
+                0 => "read 2: selected genes",
+                1 => "read 3: selected genes",
+                _ => "read 4: selected genes",
+            },
+            extra,
         }
     }
+}
+
+/// The column that tells donors apart, the donor of each cell, and the donors' names.
+type Donors = (String, Vec<i64>, Vec<String>);
+
+/// The donors of the batch key, or of a column that looks like it, which is then said.
+fn donors(ctx: &Context, input: &Input, params: &RunParams) -> Result<Option<Donors>> {
+    let key = match &params.batch_key {
+        Some(key) => Some(key.clone()),
+        None => mixing::find_column(&input.file)?,
+    };
+    let Some(key) = key else {
+        return Ok(None);
+    };
+    let (codes, names) = labels::of_column(&input.file, &key)?;
+    if params.batch_key.is_none() {
+        ctx.emit(Event::Warning {
+            text: format!(
+                "obs/{key} tells {} samples apart, and genes are found in all cells together; \
+                 --batch-key {key} finds those that vary within samples",
+                names.len()
+            ),
+        });
+    }
+    Ok(Some((key, codes, names)))
 }
 
 /// Declares what stays in memory for as long as the input is open, and turns its matrix around where

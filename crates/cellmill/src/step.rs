@@ -132,7 +132,7 @@ fn from_counts(
             .into_patch(&input, params.overwrite)
     } else if step == Step::Hvg {
         let counts = read_counts(ctx, &input, params, &(), "totals and moments")?.0;
-        let hvg = counts.highly_variable_genes(params)?;
+        let hvg = counts.highly_variable_genes(ctx, &input, params)?;
         for text in counts
             .warnings()
             .into_iter()

@@ -46,14 +46,16 @@ def on_values(function: Callable, terms: Terms, *arguments: Any) -> Any:
         return function(task, *arguments)
 
 
-def fold(task: _native.Task, x: Any, span: int, name: str, base: float | None) -> bytes:
+def fold(task: _native.Task, x: Any, span: int, name: str, genes: Any) -> bytes:
     """The state of a span or a chunk."""
-    return _native.fold_chunk(name, x, base, span, task)
+    return _native.fold_chunk(name, x, genes, span, task)
 
 
-def merge(task: _native.Task, name: str, n_cols: int, left: bytes, right: bytes) -> bytes:
+def merge(
+    task: _native.Task, name: str, n_cols: int, genes: Any, left: bytes, right: bytes
+) -> bytes:
     """The state of two neighbours."""
-    return _native.merge_states(name, n_cols, left, right)
+    return _native.merge_states(name, n_cols, left, right, genes)
 
 
 def aggregate(task: _native.Task, x: Any, span: int, what: _native.Aggregation) -> bytes:

@@ -2,7 +2,7 @@
 
 use cellmill::params::{Init, Metric, RunParams, TargetSum, WriteX};
 use cellmill::pp::filter::Filters;
-use cellmill::pp::highly_variable_genes::Selection;
+use cellmill::pp::highly_variable_genes::{Flavor, Selection};
 use clap::Args;
 use serde::{Deserialize, Deserializer};
 use std::path::PathBuf;
@@ -15,6 +15,10 @@ fn target_sum(s: &str) -> Result<TargetSum, String> {
     s.parse()
         .map(TargetSum::Fixed)
         .map_err(|_| format!("`{s}` is neither a number nor `median`"))
+}
+
+fn flavor(s: &str) -> Result<Flavor, String> {
+    Flavor::parse(s).map_err(|e| e.to_string())
 }
 
 fn metric(s: &str) -> Result<Metric, String> {
@@ -117,6 +121,13 @@ pub struct RunArgs {
     /// Keeps genes that are in at least this many of the cells that are left.
     #[arg(long, value_name = "N", help_heading = "Filters (run)")]
     pub min_cells: Option<u64>,
+    /// How highly variable genes are found: seurat, cell_ranger, seurat_v3, seurat_v3_paper or
+    /// pearson_residuals [default: seurat].
+    #[arg(long, value_parser = flavor, value_name = "FLAVOR", help_heading = "Genes")]
+    pub flavor: Option<Flavor>,
+    /// The obs column of batches: genes are found in each, and those kept that most agree on.
+    #[arg(long, value_name = "KEY", help_heading = "Genes")]
+    pub batch_key: Option<String>,
     /// Number of highly variable genes [default: 2000, unless a cut-off is given].
     #[arg(long, value_name = "N", help_heading = "Genes",
           conflicts_with_all = ["min_mean", "max_mean", "min_disp", "max_disp"])]
@@ -143,9 +154,18 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub max_disp: Option<f64>,
-    /// Number of bins over the means [default: 20].
+    /// Number of bins over the means, of flavor seurat [default: 20].
     #[arg(long, value_name = "N", help_heading = "Genes")]
     pub n_bins: Option<usize>,
+    /// Share of the genes that a point of the loess fit looks at, of flavor seurat_v3 [default: 0.3].
+    #[arg(long, value_name = "X", help_heading = "Genes")]
+    pub span: Option<f64>,
+    /// Overdispersion, of flavor pearson_residuals [default: 100].
+    #[arg(long, value_name = "X", help_heading = "Genes")]
+    pub theta: Option<f64>,
+    /// Leaves genes that no cell has out of the bins, of flavors seurat and cell_ranger.
+    #[arg(long, help_heading = "Genes")]
+    pub filter_unexpressed_genes: bool,
     /// Number of principal components [default: 50].
     #[arg(long, value_name = "N", help_heading = "PCA")]
     pub n_comps: Option<u32>,
@@ -244,7 +264,13 @@ impl RunArgs {
             max_disp: self
                 .max_disp
                 .or(other.max_disp.filter(|_| self.n_top_genes.is_none())),
+            flavor: self.flavor.or(other.flavor),
+            batch_key: self.batch_key.or(other.batch_key),
             n_bins: self.n_bins.or(other.n_bins),
+            span: self.span.or(other.span),
+            theta: self.theta.or(other.theta),
+            filter_unexpressed_genes: self.filter_unexpressed_genes
+                || other.filter_unexpressed_genes,
             n_comps: self.n_comps.or(other.n_comps),
             n_neighbors: self.n_neighbors.or(other.n_neighbors),
             n_pcs: self.n_pcs.or(other.n_pcs),
@@ -294,7 +320,11 @@ impl RunArgs {
         } else if let Some(n) = self.n_top_genes {
             hvg.selection = Selection::Top(n);
         }
+        hvg.flavor = self.flavor.unwrap_or(hvg.flavor);
         hvg.n_bins = self.n_bins.unwrap_or(hvg.n_bins);
+        hvg.span = self.span.unwrap_or(hvg.span);
+        hvg.theta = self.theta.unwrap_or(hvg.theta);
+        hvg.filter_unexpressed = self.filter_unexpressed_genes;
         RunParams {
             matrix: self.matrix.clone(),
             fractional: self.fractional,
@@ -311,6 +341,7 @@ impl RunArgs {
             target_sum: self.target_sum.unwrap_or(d.target_sum),
             log_base: self.log_base,
             hvg,
+            batch_key: self.batch_key.clone(),
             n_comps: self.n_comps,
             n_neighbors: self.n_neighbors.unwrap_or(d.n_neighbors),
             n_pcs: self.n_pcs,

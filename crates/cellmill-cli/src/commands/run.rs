@@ -49,6 +49,9 @@ pub fn run(args: WholeArgs, connect: Option<Connect<'_>>) -> Result<()> {
         for (name, n, modularity) in &summary.clusters {
             say!("{name}: {n} clusters, modularity {modularity:.4}")?;
         }
+        if let Some(mixing) = &summary.mixing {
+            say!("{mixing}")?;
+        }
         say!(
             "written to {}: {}",
             args.output.output.display(),

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// In each block the non-zero values of a column are averaged, then their squared distances from
 /// that average summed; the zeros and the other blocks are joined by Chan, Golub and LeVeque's
 /// formula (1979). Never E\[x²\] − E\[x\]². Entries cost additions and one multiplication, no
-/// division.
+/// division. Sums of counts are exact, so that genes with equal sums have equal means, to the last
+/// bit and on any grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneMoments {
     n_genes: u32,
@@ -31,7 +32,7 @@ pub struct Moments {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MomentsState {
     n: u64,
-    mean: Vec<f64>,
+    sum: Vec<f64>,
     /// Sum of squared distances from the mean.
     m2: Vec<f64>,
     n_nonzero: Vec<u64>,
@@ -40,10 +41,11 @@ pub struct MomentsState {
     block: Vec<Column>,
 }
 
-/// Sums of one column in one block. First `sum` is the sum of the non-zeros, then their mean.
+/// The non-zeros of one column in one block.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Column {
     sum: f64,
+    mean: f64,
     squares: f64,
     n: u64,
 }
@@ -71,10 +73,10 @@ impl Moments {
             let (n_a, n_b) = (all.n as f64, group.n as f64);
             let ddof = |n: f64| (n - 1.0).max(1.0);
             for gene in 0..all.mean.len() {
-                let m2 = all.variance[gene] * ddof(n_a);
-                let m2_b = group.variance[gene] * ddof(n_b);
-                let (mean, m2) = join(n_a, all.mean[gene], m2, n_b, group.mean[gene], m2_b);
-                all.mean[gene] = mean;
+                let sum = |n: f64, m: &Self| (n * m.mean[gene], m.variance[gene] * ddof(n));
+                let ((sum_a, m2_a), (sum_b, m2_b)) = (sum(n_a, &all), sum(n_b, group));
+                let (sum, m2) = join(n_a, sum_a, m2_a, n_b, sum_b, m2_b);
+                all.mean[gene] = sum / (n_a + n_b);
                 all.variance[gene] = m2 / ddof(n_a + n_b);
                 all.n_nonzero[gene] += group.n_nonzero[gene];
             }
@@ -84,23 +86,15 @@ impl Moments {
     }
 }
 
-/// Chan's formula: joins `(n, mean, m2)` of two sets of cells.
+/// Chan's formula: joins `(n, sum, m2)` of two sets of cells, and gives `(sum, m2)`.
 #[inline]
-pub(super) fn join(
-    n_a: f64,
-    mean_a: f64,
-    m2_a: f64,
-    n_b: f64,
-    mean_b: f64,
-    m2_b: f64,
-) -> (f64, f64) {
-    let n = n_a + n_b;
-    let share = n_b / n;
-    let delta = mean_b - mean_a;
-    (
-        mean_a + delta * share,
-        m2_a + m2_b + delta * delta * (n_a * share),
-    )
+pub(super) fn join(n_a: f64, sum_a: f64, m2_a: f64, n_b: f64, sum_b: f64, m2_b: f64) -> (f64, f64) {
+    if n_a == 0.0 || n_b == 0.0 {
+        return (sum_a + sum_b, m2_a + m2_b);
+    }
+    let delta = sum_b / n_b - sum_a / n_a;
+    let share = n_b / (n_a + n_b);
+    (sum_a + sum_b, m2_a + m2_b + delta * delta * (n_a * share))
 }
 
 fn add_block<T: Copy>(
@@ -116,13 +110,13 @@ fn add_block<T: Copy>(
         column.n += u64::from(x != 0.0);
     }
     for column in columns.iter_mut().filter(|c| c.n > 0) {
-        column.sum /= column.n as f64;
+        column.mean = column.sum / column.n as f64;
     }
     for (&gene, &x) in indices.iter().zip(values) {
         let x = widen(x);
         let column = &mut columns[gene as usize];
         // An explicit zero is one of the zeros that are joined later.
-        let distance = if x != 0.0 { x - column.sum } else { 0.0 };
+        let distance = if x != 0.0 { x - column.mean } else { 0.0 };
         column.squares += distance * distance;
     }
 }
@@ -135,7 +129,7 @@ impl Reduce for GeneMoments {
         let n = self.n_genes as usize;
         MomentsState {
             n: 0,
-            mean: vec![0.0; n],
+            sum: vec![0.0; n],
             m2: vec![0.0; n],
             n_nonzero: vec![0; n],
             block: Vec::new(),
@@ -161,18 +155,18 @@ impl Reduce for GeneMoments {
         }
         let n_before = state.n as f64;
         for (gene, column) in state.block.iter().enumerate() {
-            let (mean, m2) = if column.n > 0 {
+            let (sum, m2) = if column.n > 0 {
                 let zeros = (rows as u64 - column.n) as f64;
                 join(column.n as f64, column.sum, column.squares, zeros, 0.0, 0.0)
             } else {
                 (0.0, 0.0)
             };
-            (state.mean[gene], state.m2[gene]) = join(
+            (state.sum[gene], state.m2[gene]) = join(
                 n_before,
-                state.mean[gene],
+                state.sum[gene],
                 state.m2[gene],
                 rows as f64,
-                mean,
+                sum,
                 m2,
             );
             state.n_nonzero[gene] += column.n;
@@ -189,12 +183,12 @@ impl Reduce for GeneMoments {
     fn merge(&self, mut left: MomentsState, right: MomentsState) -> Result<MomentsState> {
         let n = self.n_genes as usize;
         for state in [&left, &right] {
-            if state.mean.len() != n || state.m2.len() != n || state.n_nonzero.len() != n {
+            if state.sum.len() != n || state.m2.len() != n || state.n_nonzero.len() != n {
                 return Err(Error::Wire {
                     what: "state",
                     reason: format!(
                         "moments of {} columns where {n} are expected",
-                        state.mean.len()
+                        state.sum.len()
                     ),
                 });
             }
@@ -204,12 +198,12 @@ impl Reduce for GeneMoments {
         }
         let (n_a, n_b) = (left.n as f64, right.n as f64);
         for gene in 0..n {
-            (left.mean[gene], left.m2[gene]) = join(
+            (left.sum[gene], left.m2[gene]) = join(
                 n_a,
-                left.mean[gene],
+                left.sum[gene],
                 left.m2[gene],
                 n_b,
-                right.mean[gene],
+                right.sum[gene],
                 right.m2[gene],
             );
             left.n_nonzero[gene] += right.n_nonzero[gene];
@@ -221,9 +215,10 @@ impl Reduce for GeneMoments {
     fn finish(&self, state: MomentsState) -> Result<Moments> {
         let ddof = state.n.saturating_sub(1).max(1) as f64;
         let variance = state.m2.iter().map(|m2| m2 / ddof).collect();
+        let n = state.n.max(1) as f64;
         Ok(Moments {
             n: state.n,
-            mean: state.mean,
+            mean: state.sum.iter().map(|sum| sum / n).collect(),
             variance,
             n_nonzero: state.n_nonzero,
         })
@@ -234,7 +229,7 @@ impl Reduce for GeneMoments {
     }
 
     fn fold_bytes(&self) -> u64 {
-        u64::from(self.n_genes) * 24
+        u64::from(self.n_genes) * 32
     }
 }
 

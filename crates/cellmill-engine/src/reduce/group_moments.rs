@@ -33,19 +33,15 @@ pub struct GroupMomentsState {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct NonZeros {
     n: u64,
-    mean: f64,
+    sum: f64,
     m2: f64,
 }
 
 impl NonZeros {
     fn add(&mut self, other: Self) {
-        if self.n == 0 {
-            *self = other;
-        } else if other.n > 0 {
-            let (a, b) = (self.n as f64, other.n as f64);
-            (self.mean, self.m2) = join(a, self.mean, self.m2, b, other.mean, other.m2);
-            self.n += other.n;
-        }
+        let (a, b) = (self.n as f64, other.n as f64);
+        (self.sum, self.m2) = join(a, self.sum, self.m2, b, other.sum, other.m2);
+        self.n += other.n;
     }
 }
 
@@ -55,8 +51,8 @@ struct Work {
     groups: Vec<u32>,
     /// Rows of the block, by group.
     rows: Vec<u32>,
-    /// First the sum of a gene's non-zeros, then their mean.
     genes: Vec<NonZeros>,
+    means: Vec<f64>,
     /// Genes with a non-zero in the group at hand.
     touched: Vec<u32>,
 }
@@ -123,6 +119,7 @@ impl Reduce for GroupMoments {
             groups,
             rows,
             genes,
+            means,
             touched,
         } = &mut state.work;
         self.groups.of(block, groups)?;
@@ -135,6 +132,7 @@ impl Reduce for GroupMoments {
         );
         rows.sort_by_key(|&row| groups[row as usize]);
         genes.resize(n_genes, NonZeros::default());
+        means.resize(n_genes, 0.0);
         for members in rows.chunk_by(|&a, &b| groups[a as usize] == groups[b as usize]) {
             let entries = || members.iter().flat_map(|&row| block.row(row as usize));
             for e in entries() {
@@ -144,19 +142,19 @@ impl Reduce for GroupMoments {
                     if gene.n == 0 {
                         touched.push(block.indices[e]);
                     }
-                    gene.mean += x;
+                    gene.sum += x;
                     gene.n += 1;
                 }
             }
             for &gene in &*touched {
-                let gene = &mut genes[gene as usize];
-                gene.mean /= gene.n as f64;
+                let found = genes[gene as usize];
+                means[gene as usize] = found.sum / found.n as f64;
             }
             for e in entries() {
                 let x = block.values.get(e);
                 if x != 0.0 {
-                    let gene = &mut genes[block.indices[e] as usize];
-                    gene.m2 += (x - gene.mean) * (x - gene.mean);
+                    let gene = block.indices[e] as usize;
+                    genes[gene].m2 += (x - means[gene]) * (x - means[gene]);
                 }
             }
             let (cells, found) = &mut state.groups[groups[members[0] as usize] as usize];
@@ -210,16 +208,14 @@ impl Reduce for GroupMoments {
         let moments = |(cells, mut found): (u64, Vec<NonZeros>)| {
             found.resize(n_genes, NonZeros::default());
             for gene in &mut found {
-                let zeros = cells - gene.n.min(cells);
-                if zeros > 0 && gene.n > 0 {
-                    let (n, z) = (gene.n as f64, zeros as f64);
-                    (gene.mean, gene.m2) = join(n, gene.mean, gene.m2, z, 0.0, 0.0);
-                }
+                let zeros = (cells - gene.n.min(cells)) as f64;
+                (gene.sum, gene.m2) = join(gene.n as f64, gene.sum, gene.m2, zeros, 0.0, 0.0);
             }
+            let n = cells.max(1) as f64;
             let ddof = cells.saturating_sub(1).max(1) as f64;
             Moments {
                 n: cells,
-                mean: found.iter().map(|g| g.mean).collect(),
+                mean: found.iter().map(|g| g.sum / n).collect(),
                 variance: found.iter().map(|g| g.m2 / ddof).collect(),
                 n_nonzero: found.iter().map(|g| g.n).collect(),
             }
@@ -238,6 +234,6 @@ impl Reduce for GroupMoments {
         if self.groups.is_whole() {
             return self.whole.fold_bytes();
         }
-        28 * u64::from(self.n_genes) + 8 * crate::grid::BLOCK_ROWS
+        36 * u64::from(self.n_genes) + 8 * crate::grid::BLOCK_ROWS
     }
 }

@@ -3,7 +3,7 @@
 use super::Matrix;
 use crate::Result;
 use crate::needs::{Need, of_components};
-use crate::pp::highly_variable_genes::MomentsPlan;
+use crate::pp::highly_variable_genes::{Flavor, MomentsPlan};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::op::Op;
 use cellmill_engine::reduce::{CellTotals, GeneMoments};
@@ -21,8 +21,10 @@ impl Matrix {
         let source = self.touched();
         let (n_cells, n_cols) = self.shape();
         let totals = smallest_stage(&source, self.ops(), &CellTotals, &())?;
-        let moments = MomentsPlan::new(self.ops(), None).ops;
-        let moments = smallest_stage(&source, &moments, &GeneMoments::new(n_cols), &())?;
+        let moments = MomentsPlan::new(self.ops(), Flavor::Seurat, None).ops;
+        // And what is kept of them, for flavour seurat without batches.
+        let moments = smallest_stage(&source, &moments, &GeneMoments::new(n_cols), &())?
+            + 24 * u64::from(n_cols);
         let k = n_genes.min(n_cols);
         let mut ops = self.ops().to_vec();
         ops.push(Op::SelectGenes {

@@ -1,23 +1,58 @@
 //! The first read: totals, the check that the values are counts, and moments of each gene.
 
-use crate::input::Input;
+use super::genes_read::normalisation;
+use crate::input::{Input, labels};
 use crate::params::{RunParams, TargetSum};
-use crate::pp::highly_variable_genes::{HighlyVariable, highly_variable_genes};
+use crate::pp::highly_variable_genes::{
+    FirstRead, Flavor, HighlyVariable, Labels, MomentsPlan, by_dispersion, sums_of_matrix,
+};
 use crate::{Error, Result};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::{
-    CellTotals, CountCheck, CountReport, GeneMoments, Moments, Totals, Via,
-};
+use cellmill_engine::reduce::{CellTotals, CountCheck, CountReport, GroupMoments, Groups, Via};
 use cellmill_engine::run::{self, run_stage};
-use cellmill_engine::{Context, Event, Reduce, Source};
+use cellmill_engine::{Context, Event, Reduce, Reservation, Source};
 
 /// What the first read found.
 #[derive(Debug)]
 pub struct CountsRead {
-    totals: Totals,
-    report: CountReport,
-    /// Moments of count / total.
-    moments: Moments,
+    /// Totals of cells, the check of the counts, and moments of what [`moments_ops`] makes of them.
+    found: FirstRead,
+    labels: Labels,
+    _held: Reservation,
+}
+
+/// What happens to the counts before their moments are taken in the first read.
+pub(crate) fn moments_ops(params: &RunParams) -> Vec<Op> {
+    match (params.hvg.flavor, params.target_sum) {
+        // For seurat, moments of count / total are linear in the target sum.
+        (Flavor::Seurat, _) => vec![Op::NormalizeTotal { target_sum: 1.0 }],
+        (Flavor::CellRanger, TargetSum::Fixed(target)) => normalisation(target, params).to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a read between the first one and that of the selected genes finds, where the flavour needs
+/// one.
+pub(crate) fn extra_read(params: &RunParams) -> Option<&'static str> {
+    let [second, third] = match (params.hvg.flavor, params.target_sum) {
+        (Flavor::Seurat, _) | (Flavor::CellRanger, TargetSum::Fixed(_)) => return None,
+        (Flavor::CellRanger, TargetSum::Median) => [
+            "read 2: moments at the median target",
+            "read 3: moments at the median target",
+        ],
+        (Flavor::SeuratV3 | Flavor::SeuratV3Paper, _) => {
+            ["read 2: clipped variances", "read 3: clipped variances"]
+        }
+        (Flavor::PearsonResiduals, _) => [
+            "read 2: variances of residuals",
+            "read 3: variances of residuals",
+        ],
+    };
+    Some(if params.filters.need_a_read() {
+        third
+    } else {
+        second
+    })
 }
 
 /// Reads the whole matrix once; `quality` is folded in passing.
@@ -33,25 +68,43 @@ pub fn read_counts<Q: Reduce>(
     stage: &str,
 ) -> Result<(CountsRead, Q::Output)> {
     let source: &dyn Source = &input.source;
-    let reduce = (counts_reduction(source.n_cols())?, quality);
-    let (found, quality) = run_stage(ctx, stage, source, &[], &reduce, &())?;
-    Ok((checked(ctx, input, params, found)?, quality))
+    let labels = labels::of_run(input, params)?;
+    let counts = reduction(
+        params,
+        labels.groups.clone(),
+        source.n_rows(),
+        source.n_cols(),
+    )?;
+    let (found, quality) = run_stage(ctx, stage, source, &[], &(counts, quality), &())?;
+    Ok((checked(ctx, input, params, labels, found)?, quality))
 }
 
-/// What the first read folds: totals, the check that values are counts, moments of count / total.
-pub type CountsReduction = (CellTotals, CountCheck, Via<GeneMoments>);
+/// What the first read folds: totals, the check that values are counts, moments.
+pub type CountsReduction = (CellTotals, CountCheck, Via<GroupMoments>);
 
-/// The reduction of the first read of a matrix of `n_cols` genes.
+fn reduction(
+    params: &RunParams,
+    groups: Groups,
+    n_rows: u64,
+    n_cols: u32,
+) -> Result<CountsReduction> {
+    let before = Pipeline::new(&moments_ops(params), n_rows, n_cols)?;
+    let moments = GroupMoments::new(n_cols, groups);
+    Ok((CellTotals, CountCheck, Via::new(before, moments)))
+}
+
+/// Whether the first read is that of [`counts_reduction`].
+pub(crate) fn is_default(params: &RunParams) -> bool {
+    params.hvg.flavor == Flavor::Seurat && params.batch_key.is_none()
+}
+
+/// The reduction of the first read of a matrix of `n_cols` genes, for flavour `seurat` without
+/// batches.
 ///
 /// # Errors
 /// None that data could cause.
 pub fn counts_reduction(n_cols: u32) -> Result<CountsReduction> {
-    let shares = Pipeline::new(&[Op::NormalizeTotal { target_sum: 1.0 }], 0, n_cols)?;
-    Ok((
-        CellTotals,
-        CountCheck,
-        Via::new(shares, GeneMoments::new(n_cols)),
-    ))
+    reduction(&RunParams::default(), Groups::whole(), 0, n_cols)
 }
 
 /// What [`read_counts`] finds, from the state of [`counts_reduction`] over all cells.
@@ -65,16 +118,23 @@ pub fn counts_of_state(
     state: &[u8],
 ) -> Result<CountsRead> {
     let found = run::finish(&counts_reduction(input.source.n_cols())?, state)?;
-    checked(ctx, input, params, found)
+    checked(ctx, input, params, Labels::default(), found)
 }
 
 fn checked(
     ctx: &Context,
     input: &Input,
     params: &RunParams,
-    (totals, report, moments): (Totals, CountReport, Moments),
+    labels: Labels,
+    found: FirstRead,
 ) -> Result<CountsRead> {
-    refuse_what_is_not_counts(input, &report, params.fractional)?;
+    let moments = 24 * u64::from(input.source.n_cols()) * labels.groups.len() as u64;
+    let held = ctx.budget().reserve(
+        labels.groups.bytes() + moments,
+        "the batch of each cell, and moments of each batch",
+    )?;
+    let report = &found.1;
+    refuse_what_is_not_counts(input, report, params.fractional)?;
     let repairs = input.source.inner().repairs();
     if repairs.duplicates_summed > 0 {
         ctx.emit(Event::Warning {
@@ -95,9 +155,9 @@ fn checked(
         )));
     }
     Ok(CountsRead {
-        totals,
-        report,
-        moments,
+        found,
+        labels,
+        _held: held,
     })
 }
 
@@ -143,23 +203,18 @@ impl CountsRead {
     pub fn target_sum(&self, params: &RunParams) -> f64 {
         match params.target_sum {
             TargetSum::Fixed(target) => target,
-            TargetSum::Median => median(self.totals.total.iter().copied().filter(|&t| t > 0.0)),
+            TargetSum::Median => median(self.found.0.total.iter().copied().filter(|&t| t > 0.0)),
         }
     }
 
     /// Cells without counts.
     pub fn empty_cells(&self) -> usize {
-        self.totals.total.iter().filter(|&&t| t == 0.0).count()
-    }
-
-    /// Genes without counts.
-    pub fn empty_genes(&self) -> usize {
-        self.moments.n_nonzero.iter().filter(|&&n| n == 0).count()
+        self.found.0.total.iter().filter(|&&t| t == 0.0).count()
     }
 
     /// The largest count.
     pub fn max(&self) -> f64 {
-        self.report.max
+        self.found.1.max
     }
 
     /// Sentences about empty cells.
@@ -172,21 +227,33 @@ impl CountsRead {
         }
     }
 
-    /// The highly variable genes. Moments of count / total are linear in the target sum, so they
-    /// need no read of their own.
+    /// The highly variable genes. Flavours of counts, and `cell_ranger` with a median target, read
+    /// the matrix once more.
     ///
     /// # Errors
-    /// As [`highly_variable_genes`].
-    pub fn highly_variable_genes(&self, params: &RunParams) -> Result<HighlyVariable> {
+    /// As [`crate::pp::highly_variable_genes::of_matrix`].
+    pub fn highly_variable_genes(
+        &self,
+        ctx: &Context,
+        input: &Input,
+        params: &RunParams,
+    ) -> Result<HighlyVariable> {
+        let source: &dyn Source = &input.source;
+        let (hvg, labels) = (&params.hvg, &self.labels);
         let target = self.target_sum(params);
-        let means: Vec<f64> = self.moments.mean.iter().map(|m| m * target).collect();
-        let variances: Vec<f64> = self
-            .moments
-            .variance
-            .iter()
-            .map(|v| v * (target * target))
-            .collect();
-        highly_variable_genes(&means, &variances, &params.hvg)
+        let moments = match extra_read(params) {
+            Some(stage) if hvg.flavor.of_counts() => {
+                return sums_of_matrix(ctx, stage, source, &[], &self.found, labels, hvg);
+            }
+            Some(stage) => {
+                let reduce = GroupMoments::new(source.n_cols(), labels.groups.clone());
+                let ops = normalisation(target, params);
+                run_stage(ctx, stage, source, &ops, &reduce, &())?
+            }
+            None => self.found.2.clone(),
+        };
+        let plan = MomentsPlan::new(&normalisation(target, params), hvg.flavor, params.log_base);
+        by_dispersion(&plan.finish(moments), labels, hvg)
     }
 }
 

@@ -131,7 +131,7 @@ pub fn write_genes(
     Ok(x.finish()?)
 }
 
-fn normalisation(target_sum: f64, params: &RunParams) -> [Op; 2] {
+pub(crate) fn normalisation(target_sum: f64, params: &RunParams) -> [Op; 2] {
     let base = params.log_base;
     [Op::NormalizeTotal { target_sum }, Op::Log1p { base }]
 }

@@ -1,13 +1,12 @@
-//! Moments of a matrix as the flavour `seurat` wants them: of the values before the logarithm.
+//! Moments of a matrix as the flavour wants them: for `seurat` of the values before the logarithm.
 
-use super::{HighlyVariable, HvgParams, highly_variable_genes};
-use crate::Result;
-use cellmill_engine::reduce::{GeneMoments, Moments};
-use cellmill_engine::{Context, Op, Source, run_stage};
+use super::Flavor;
+use cellmill_engine::Op;
+use cellmill_engine::reduce::Moments;
 
-/// What to fold so that the moments of a logarithmised matrix are those before the logarithm.
+/// What to fold so that the moments are those that a flavour looks at.
 ///
-/// Where the logarithm is the last thing that was done, it is not done at all; where it follows
+/// `seurat` undoes the logarithm: where the logarithm is the last thing that was done, it is not done at all; where it follows
 /// normalize_total, the moments are those of count / total, which are linear in the target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MomentsPlan {
@@ -19,18 +18,25 @@ pub struct MomentsPlan {
 
 impl MomentsPlan {
     /// The plan for a matrix that `ops` make, whose logarithm has this `base` (natural where there
-    /// is none): `uns["log1p"]["base"]`, as scanpy looks it up.
+    /// is none): `uns["log1p"]["base"]`, as scanpy looks it up. All flavours but `seurat` take the
+    /// matrix as it is.
     ///
     /// ```
-    /// use cellmill::pp::highly_variable_genes::MomentsPlan;
+    /// use cellmill::pp::highly_variable_genes::{Flavor, MomentsPlan};
     /// use cellmill_engine::Op;
     /// let ops = [Op::NormalizeTotal { target_sum: 1e4 }, Op::Log1p { base: None }];
-    /// let plan = MomentsPlan::new(&ops, None);
+    /// let plan = MomentsPlan::new(&ops, Flavor::Seurat, None);
     /// assert_eq!(plan.ops, [Op::NormalizeTotal { target_sum: 1.0 }]);
     /// assert_eq!(plan.scale, 1e4);
-    /// assert_eq!(MomentsPlan::new(&[], None).ops, [Op::Expm1 { base: None }]);
+    /// assert_eq!(MomentsPlan::new(&[], Flavor::Seurat, None).ops, [Op::Expm1 { base: None }]);
     /// ```
-    pub fn new(ops: &[Op], base: Option<f64>) -> Self {
+    pub fn new(ops: &[Op], flavor: Flavor, base: Option<f64>) -> Self {
+        if flavor != Flavor::Seurat {
+            return Self {
+                ops: ops.to_vec(),
+                scale: 1.0,
+            };
+        }
         let selects = |op: &Op| matches!(op, Op::SelectGenes { .. } | Op::SelectCells { .. });
         let mut ops = ops.to_vec();
         let last = ops.iter().rposition(|op| !selects(op));
@@ -47,43 +53,15 @@ impl MomentsPlan {
         Self { ops, scale }
     }
 
-    /// Moments of the values before the logarithm, from those of the fold.
-    pub fn finish(&self, mut moments: Moments) -> Moments {
-        for m in &mut moments.mean {
-            *m *= self.scale;
-        }
-        for v in &mut moments.variance {
-            *v *= self.scale * self.scale;
+    /// Moments that the flavour looks at, from those of the fold.
+    pub fn finish(&self, mut moments: Vec<Moments>) -> Vec<Moments> {
+        for m in &mut moments {
+            m.mean.iter_mut().for_each(|mean| *mean *= self.scale);
+            let square = self.scale * self.scale;
+            m.variance.iter_mut().for_each(|v| *v *= square);
         }
         moments
     }
-}
-
-/// Highly variable genes by flavour `seurat` of the logarithmised matrix that `ops` make of
-/// `source`: one read.
-///
-/// # Errors
-/// As [`highly_variable_genes`], and whatever is wrong with the source.
-pub fn of_matrix(
-    ctx: &Context,
-    source: &dyn Source,
-    ops: &[Op],
-    base: Option<f64>,
-    params: &HvgParams,
-) -> Result<HighlyVariable> {
-    let plan = MomentsPlan::new(ops, base);
-    let width =
-        cellmill_engine::op::Pipeline::new(&plan.ops, source.n_rows(), source.n_cols())?.n_cols();
-    let moments = run_stage(
-        ctx,
-        "moments of genes",
-        source,
-        &plan.ops,
-        &GeneMoments::new(width),
-        &(),
-    )?;
-    let moments = plan.finish(moments);
-    highly_variable_genes(&moments.mean, &moments.variance, params)
 }
 
 #[cfg(test)]
@@ -98,10 +76,10 @@ mod tests {
             Op::Log1p { base: Some(2.0) },
             genes.clone(),
         ];
-        let plan = MomentsPlan::new(&ops, Some(2.0));
+        let plan = MomentsPlan::new(&ops, Flavor::Seurat, Some(2.0));
         assert_eq!(plan.ops, [Op::NormalizeTotal { target_sum: 1.0 }, genes]);
         assert_eq!(plan.scale, 50.0);
-        let other = MomentsPlan::new(&ops, None);
+        let other = MomentsPlan::new(&ops, Flavor::Seurat, None);
         assert_eq!(other.ops[3], Op::Expm1 { base: None });
     }
 }
