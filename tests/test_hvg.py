@@ -1,5 +1,7 @@
 """normalize_total, log1p and highly_variable_genes against scanpy on the same counts."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -179,6 +181,31 @@ def test_donors_are_said(tmp_path):
     done = ok("run", dataset("mixology"), "-o", target, "--force", "--batch-key", "batch")
     assert "--batch-key batch" not in done.err
     assert "by chance" in done.out
+
+
+def test_batches_of_the_cells_that_stay(tmp_path):
+    """Filters, then batches: as of a file that was filtered before."""
+    import anndata as ad
+
+    adata = ad.read_h5ad(dataset("mixology"))
+    n_genes = np.ravel((adata.X > 0).sum(axis=1))
+    least = int(np.quantile(n_genes, 0.3))
+    kept = adata[n_genes >= least].copy()
+    kept.write_h5ad(tmp_path / "kept.h5ad")
+    assert 0 < kept.n_obs < adata.n_obs
+    options = ["--batch-key", "batch", "--epochs", 10]
+    found = []
+    for source, more in [(dataset("mixology"), ["--min-genes", least]), (tmp_path / "kept.h5ad", [])]:
+        target = tmp_path / "r.h5ad"
+        done = ok("run", source, "-o", target, "--force", *options, *more)
+        chance = re.search(r"same of 5 groups, (.*) would be by chance", done.out)
+        found.append((ad.read_h5ad(target), chance and chance[1]))
+    (ours, chance), (other, expected) = found
+    assert chance is not None
+    assert chance == expected
+    assert list(ours.obs_names) == list(other.obs_names)
+    for column in ["highly_variable", "highly_variable_nbatches", "means"]:
+        assert np.allclose(ours.var[column], other.var[column], rtol=1e-12), column
 
 
 def test_batch_keys_that_do_not_work(tmp_path):
