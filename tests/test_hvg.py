@@ -1,6 +1,7 @@
 """normalize_total, log1p and highly_variable_genes against scanpy on the same counts."""
 
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -119,8 +120,27 @@ def by_flavor(path, flavor, key, filtered):
         sc.pp.normalize_total(adata, target_sum=1e4)
         sc.pp.log1p(adata)
     filtered = {"filter_unexpressed_genes": True} if filtered else {}
-    sc.pp.highly_variable_genes(adata, flavor=flavor, n_top_genes=2000, batch_key=key, **filtered)
+    with mock.patch("scanpy.preprocessing._highly_variable_genes.aggregate", exact_aggregate):
+        sc.pp.highly_variable_genes(
+            adata, flavor=flavor, n_top_genes=2000, batch_key=key, **filtered
+        )
     return adata.var
+
+
+def exact_aggregate(adata, by, func):
+    """scanpy's mean and variance of each batch, without the rounding of running means.
+
+    That rounding parts genes of equal sums by the order of the cells, and with them the cells of
+    the k-d tree of loess: variances_norm of seurat_v3 moves by up to 2e-3 of its value.
+    """
+    import scanpy as sc
+
+    found = sc.get.aggregate(adata, by=by, func=func)
+    for i, batch in enumerate(found.obs[by]):
+        x = adata.X[(adata.obs[by] == batch).to_numpy()].toarray()
+        found.layers["mean"][i] = x.sum(axis=0) / len(x)
+        found.layers["var"][i] = x.var(axis=0, ddof=1)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -195,7 +215,10 @@ def test_batches_of_the_cells_that_stay(tmp_path):
     assert 0 < kept.n_obs < adata.n_obs
     options = ["--batch-key", "batch", "--epochs", 10]
     found = []
-    for source, more in [(dataset("mixology"), ["--min-genes", least]), (tmp_path / "kept.h5ad", [])]:
+    for source, more in [
+        (dataset("mixology"), ["--min-genes", least]),
+        (tmp_path / "kept.h5ad", []),
+    ]:
         target = tmp_path / "r.h5ad"
         done = ok("run", source, "-o", target, "--force", *options, *more)
         chance = re.search(r"same of 5 groups, (.*) would be by chance", done.out)
