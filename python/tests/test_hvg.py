@@ -96,15 +96,25 @@ def theirs(path):
     return of
 
 
-def same(ours: pd.DataFrame, expected: pd.DataFrame, *, ranks=True, rtol=1e-6):
+def shift(flavor, key):
+    """How far ranks may be apart.
+
+    Genes of equal variance in a batch are ordered by numpy's unstable sort in scanpy, and the last
+    bits; each such pair moves the median over the batches by one at most.
+    """
+    return 1 if flavor.startswith("seurat_v3") and key else 0
+
+
+def same(ours: pd.DataFrame, expected: pd.DataFrame, *, rtol=1e-6, shift=0):
     """The same columns, dtypes, numbers and genes."""
     assert list(ours.columns) == list(expected.columns)
     for name, column in expected.items():
         assert ours[name].dtype == column.dtype, name
         if column.dtype.kind == "f":
-            rtol_here = 1e-9 if name == "highly_variable_rank" else rtol
-            np.testing.assert_allclose(ours[name], column, rtol=rtol_here, atol=rtol, err_msg=name)
-        elif ranks:
+            is_rank = name == "highly_variable_rank"
+            limits = {"rtol": 1e-9, "atol": shift} if is_rank else {"rtol": rtol, "atol": rtol}
+            np.testing.assert_allclose(ours[name], column, err_msg=name, **limits)
+        else:
             assert (ours[name] == column).all(), name
 
 
@@ -121,7 +131,7 @@ def test_each_kind_of_matrix(make, theirs, kind, flavor):
         expected = theirs(flavor, key)
         rtol = 1e-8 if flavor not in DISPERSION or dtype == "float64" else 1e-4
         columns = list(expected.var)
-        same(ours.var[columns], expected.var, rtol=rtol)
+        same(ours.var[columns], expected.var, rtol=rtol, shift=shift(flavor, key))
         assert ours.uns["hvg"] == expected.uns["hvg"]
 
 
@@ -138,7 +148,8 @@ def test_frames_subsets_and_layers(theirs, path, flavor, key):
     for subset in (False, True):
         options = {"inplace": False, "subset": subset, "layer": "here"}
         ours, expected = (genes(m, adata, flavor, key, **options) for m in (cm, sc))
-        pd.testing.assert_frame_equal(ours, expected, rtol=1e-8, atol=1e-8)
+        assert list(ours.index) == list(expected.index)
+        same(ours, expected, rtol=1e-8, shift=shift(flavor, key))
         assert "hvg" not in adata.uns
     both = [adata.copy(), adata.copy()]
     for module, one in zip((cm, sc), both, strict=True):
