@@ -239,7 +239,6 @@ def test_batch_keys_that_do_not_work(tmp_path):
     target = tmp_path / "r.h5ad"
     for options, names in [
         (["--batch-key", "nothing"], ["obs/nothing", "batch"]),
-        (["--flavor", "seurat_v4"], ["seurat_v4"]),
         (["--flavor", "seurat_v3", "--min-mean", 0.1], ["cut-offs", "seurat_v3"]),
         (["--span", 0], ["span"]),
     ]:
