@@ -21,6 +21,8 @@ from cellmill._lazy import plan_of
 from distributed import Client, LocalCluster
 
 N_TOP, TARGET = 2000, 1e4
+# Cells of a chunk of scanpy's: small ones would cost it more tasks.
+CHUNK_ROWS = 50_000
 
 
 def cellmill_steps(path: str, block_rows: int | None) -> dict[str, tuple]:
@@ -37,8 +39,8 @@ def cellmill_steps(path: str, block_rows: int | None) -> dict[str, tuple]:
 def scanpy_steps(path: str) -> dict[str, tuple]:
     """The same by scanpy on Dask, as its tutorial does it: chunks of cells, persisted by nobody."""
     with h5py.File(path, "r") as file:
-        x = ad.experimental.read_elem_lazy(file["X"])
         var = ad.io.read_elem(file["var"])
+        x = ad.experimental.read_elem_lazy(file["X"], chunks=(CHUNK_ROWS, len(var)))
         obs = ad.io.read_elem(file["obs"])
     adata = ad.AnnData(X=x, obs=obs, var=var)
     sc.pp.normalize_total(adata, target_sum=TARGET)

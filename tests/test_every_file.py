@@ -88,10 +88,11 @@ def test_every_file(name, tmp_path):
         refused("convert", path, "-o", target, names=["unpacked"], leaves=tmp_path)
         path = tmp_path / "unpacked.zarr"
         zipfile.ZipFile(real(name)).extractall(path)
-        # It is read, but its record arrays in uns cannot be written anew.
         assert "cells x" in ok("info", path).out
-        refused("convert", path, "-o", target, names=["not an encoding"])
-        return
+        if any(getattr(value, "dtype", np.dtype(int)).names for value in reference(path).uns.values()):
+            # Record arrays cannot be written anew.
+            refused("convert", path, "-o", target, names=["not an encoding"])
+            return
     ok("convert", path, "-o", target, "--quiet")
     ours, theirs = ad.read_h5ad(target), reference(path)
     assert list(ours.obs_names) == list(theirs.obs_names)
@@ -112,5 +113,8 @@ def test_every_file(name, tmp_path):
                 np.testing.assert_array_equal(a[column].to_numpy(), values.to_numpy())
             else:
                 assert list(a[column].astype(str)) == list(values.astype(str)), column
+    # Categories of the first form of files are read as their columns, and stay in uns besides.
+    for column in theirs.obs:
+        ours.uns.pop(f"{column}_categories", None)
     for where in ("obsm", "varm", "obsp", "varp", "uns"):
         assert set(getattr(ours, where)) == set(getattr(theirs, where)), where

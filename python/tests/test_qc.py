@@ -68,6 +68,11 @@ def test_dtypes_of_every_dtype(make, kind, dtype):
     options = {"qc_vars": "mt", "percent_top": [7]}
     theirs = sc.pp.calculate_qc_metrics(in_memory(adata), **options)
     mine = cm.pp.calculate_qc_metrics(adata, **options)
+    if dtype == "uint8":
+        # scanpy sums the largest counts in uint8, which holds no more than 255.
+        wide = ad.AnnData(np.asarray(dense(adata.X), dtype="float64"), var=adata.var)
+        top = "pct_counts_in_top_7_genes"
+        theirs[0][top] = sc.pp.calculate_qc_metrics(wide, **options)[0][top].to_numpy()
     same(mine[0], theirs[0])
     same(mine[1], theirs[1])
 
