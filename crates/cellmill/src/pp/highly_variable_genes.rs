@@ -169,10 +169,10 @@ impl HvgParams {
                 self.span
             ));
         }
-        if !(self.theta > 0.0) {
+        if self.theta.is_nan() || self.theta <= 0.0 {
             return refuse(format!("theta is {}, and must be above 0", self.theta));
         }
-        if self.clip.is_some_and(|clip| !(clip >= 0.0)) {
+        if self.clip.is_some_and(|clip| clip.is_nan() || clip < 0.0) {
             return refuse("clip is below 0, and must be at least 0".to_owned());
         }
         if self.flavor.of_counts() {
