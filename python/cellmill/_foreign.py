@@ -120,8 +120,15 @@ def totals(x: da.Array, place: Place = HERE) -> np.ndarray:
     return _native.read_totals(fold("totals", "totals", x, place=place)[0])
 
 
-def aggregate(x: da.Array, what: _native.Aggregation, place: Place = HERE) -> dict:
-    """As :class:`_native.Aggregation` does of other matrices: one pass."""
+def highly_expressed(x: da.Array, max_fraction: float, place: Place = HERE) -> np.ndarray:
+    """As the native call of that name: one pass."""
+    asked = SimpleNamespace(n_groups=None, max_fraction=max_fraction)
+    state, n_cols = fold("highly expressed", "highly_expressed", x, asked, place)
+    return _native.read_highly_expressed(n_cols, state)
+
+
+def over_cells(name: str, x: da.Array, what: Any, place: Place = HERE) -> Any:
+    """As `what`, which knows something of each cell, does of other matrices: one pass."""
     plan = plan_of(x)
     if plan is None:
         chunks, ends = by_cells(x).to_delayed().ravel(), np.cumsum(x.chunks[0]).tolist()
@@ -129,19 +136,19 @@ def aggregate(x: da.Array, what: _native.Aggregation, place: Place = HERE) -> di
     else:
         n_spans, n_cols, needed = what.size(plan)
     if place.client is not None:
-        check_workers(place.client, "aggregate", needed, None if plan is None else plan.to_json())
-    with Job("aggregate", place) as job:
+        check_workers(place.client, name, needed, None if plan is None else plan.to_json())
+    with Job(name, place) as job:
         if plan is None:
             parts = [what.rows(i, j) for i, j in zip([0, *ends], ends, strict=False)]
             nodes = [
-                job.on_chunk("chunk", i, _tasks.aggregate, chunk, part)
+                job.on_chunk("chunk", i, _tasks.over_cells, chunk, part)
                 for i, (chunk, part) in enumerate(zip(chunks, parts, strict=True))
             ]
         else:
             text, whole = job.value("plan", plan.to_json()), job.value("groups", what)
-            nodes = [job.on_span("span", i, _tasks.aggregate, text, whole) for i in range(n_spans)]
+            nodes = [job.on_span("span", i, _tasks.over_cells, text, whole) for i in range(n_spans)]
         # A merge needs to know how many groups there are, and of no cell which is its own.
-        merge = job.merged(nodes, _tasks.merge_groups, what.rows(0, 0), n_cols)
+        merge = job.merged(nodes, _tasks.merge_over_cells, what.rows(0, 0), n_cols)
         (state,) = job.run([merge])
     return what.finish(n_cols, state)
 

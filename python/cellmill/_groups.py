@@ -19,7 +19,8 @@ def over_groups(
     """``sum``, ``count_nonzero``, ``mean`` and, with a `dof`, ``var``: groups x genes, in f64."""
     what = _native.Aggregation(n_groups, ids.astype(np.uint32), dof)
     if _foreign.folds_elsewhere(x, place):
-        return _foreign.aggregate(x, what, place)
+        found: dict[str, np.ndarray] = _foreign.over_cells("aggregate", x, what, place)
+        return found
     return what.of_matrix(settings._machine(), operand(x))
 
 

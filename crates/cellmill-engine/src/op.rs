@@ -13,7 +13,7 @@ pub use downsample::{Draw, downsample};
 pub use expm1::{exp_m1, exp_m1_in_place};
 pub use log1p::{ln_1p, ln_1p_in_place};
 pub use pipeline::{Pipeline, Scratch};
-pub use row_sum::{row_sum, row_sum_f32, row_sum_f64};
+pub use row_sum::{row_sum, row_sum_f32, row_sum_f64, row_sum_of};
 pub use scale_genes::ScaleGenes;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,14 @@ pub enum Op {
         /// The total of every row afterwards.
         target_sum: f64,
     },
+    /// As [`Op::NormalizeTotal`], where totals leave these columns out (scanpy.pp.normalize_total with
+    /// `exclude_highly_expressed`).
+    NormalizeTotalWithout {
+        /// The total of every row afterwards, without those columns.
+        target_sum: f64,
+        /// Columns that totals leave out, strictly increasing.
+        genes: Vec<u32>,
+    },
     /// `ln(1 + x)`, divided by `ln(base)` where a base is given (scanpy.pp.log1p). An error where
     /// a value is -1 or less.
     Log1p {
@@ -46,6 +54,8 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base: Option<f64>,
     },
+    /// The square root (scanpy.pp.sqrt). An error where a value is below 0.
+    Sqrt,
     /// Divides each row by its factor (scanpy's `norm_factor`); rows whose factor is 0 stay as
     /// they are.
     ScaleRows {
@@ -87,10 +97,16 @@ impl fmt::Display for Op {
             Self::NormalizeTotal { target_sum } => {
                 write!(f, "normalize_total(target_sum={target_sum})")
             }
+            Self::NormalizeTotalWithout { target_sum, genes } => write!(
+                f,
+                "normalize_total(target_sum={target_sum}, without {} genes)",
+                genes.len()
+            ),
             Self::Log1p { base: None } => write!(f, "log1p"),
             Self::Log1p { base: Some(base) } => write!(f, "log1p(base={base})"),
             Self::Expm1 { base: None } => write!(f, "expm1"),
             Self::Expm1 { base: Some(base) } => write!(f, "expm1(base={base})"),
+            Self::Sqrt => write!(f, "sqrt"),
             Self::ScaleRows { factors } => write!(f, "scale_rows({} factors)", factors.len()),
             Self::ScaleGenes(scale) => {
                 write!(f, "scale({} genes", scale.std.len())?;
@@ -145,6 +161,11 @@ mod tests {
                 seed: 0,
                 replace: false,
             },
+            Op::Sqrt,
+            Op::NormalizeTotalWithout {
+                target_sum: 100.0,
+                genes: vec![3, 4],
+            },
             Op::RoundF32,
         ];
         let text: Vec<String> = ops.iter().map(Op::to_string).collect();
@@ -152,7 +173,8 @@ mod tests {
             text.join(" > "),
             "normalize_total(target_sum=10000) > log1p(base=2) > log1p > select_genes(2 genes) > \
              select_cells(2 cells) > scale_rows(3 factors) > scale(2 genes, centred, max_value=10) > \
-             downsample_counts(100 per cell) > downsample_counts(2 numbers) > round_f32"
+             downsample_counts(100 per cell) > downsample_counts(2 numbers) > sqrt > \
+             normalize_total(target_sum=100, without 2 genes) > round_f32"
         );
         let json = serde_json::to_string(&ops).unwrap();
         assert_eq!(serde_json::from_str::<Vec<Op>>(&json).unwrap(), ops);

@@ -15,3 +15,5 @@ mod pca;
 mod plan;
 #[path = "engine/properties.rs"]
 mod properties;
+#[path = "engine/regression.rs"]
+mod regression;

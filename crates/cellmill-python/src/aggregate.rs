@@ -1,11 +1,11 @@
 //! `cellmill.get.aggregate`: groups in, genes of groups out.
 
 use crate::enter::{Machine, detached, enter};
+use crate::of_cells;
 use crate::operand::operand;
 use crate::pp::matrix;
 use crate::task::Task;
 use cellmill::get::aggregate;
-use cellmill_engine::op::Pipeline;
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -84,14 +84,7 @@ impl Aggregation {
     /// Of a fold over a matrix: the number of its spans, its columns, and the bytes that the fold of
     /// a span takes.
     fn size(&self, py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<(usize, u32, u64)> {
-        let x = operand(x)?;
-        let view = x.view()?;
-        detached(py, || {
-            let (source, ops) = (&*view.source, &view.ops);
-            let pipeline = Pipeline::new(ops, source.n_rows(), source.n_cols())?;
-            let bytes = self.0.span_bytes(source, ops)?;
-            Ok((source.grid().n_spans(), pipeline.n_cols(), bytes))
-        })
+        of_cells::size(&self.0, py, x)
     }
 
     /// The state of a span, or of a chunk, on the calling thread.
@@ -102,14 +95,7 @@ impl Aggregation {
         span: usize,
         task: PyRef<'py, Task>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let x = operand(x)?;
-        let view = x.one_block()?;
-        let cancel = task.flag();
-        let bytes = detached(py, || {
-            let (source, ops) = (&*view.source, &view.ops);
-            Ok(self.0.of_span(source, ops, span, &cancel)?)
-        })?;
-        Ok(PyBytes::new(py, &bytes))
+        of_cells::of_span(&self.0, py, x, span, &task)
     }
 
     /// Merges two neighbouring states; `left` holds the earlier rows.
@@ -120,8 +106,7 @@ impl Aggregation {
         left: &[u8],
         right: &[u8],
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = detached(py, || Ok(self.0.merge(n_cols, left, right)?))?;
-        Ok(PyBytes::new(py, &bytes))
+        of_cells::merge(&self.0, py, n_cols, left, right)
     }
 
     /// The result, from the state of all cells.

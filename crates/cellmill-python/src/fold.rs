@@ -12,7 +12,7 @@ use cellmill::pp::highly_variable_genes::{
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::{self, project};
 use cellmill_engine::op::Pipeline;
-use cellmill_engine::reduce::{CellTotals, Gram, GroupMoments, GroupSums, Groups};
+use cellmill_engine::reduce::{CellTotals, Gram, GroupMoments, GroupSums, Groups, HighlyExpressed};
 use cellmill_engine::run;
 use cellmill_engine::{Cancel, Context, Op, Reduce};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -21,18 +21,25 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-/// What folds for highly variable genes need beside the matrix.
+/// What folds need beside the matrix, most of them for highly variable genes.
 #[derive(FromPyObject)]
 pub struct Genes {
+    #[pyo3(default)]
     flavor: String,
     /// The base of the logarithm that `seurat` undoes.
+    #[pyo3(default)]
     base: Option<f64>,
     /// The number of batches; `None`: there are none.
     n_groups: Option<usize>,
     /// The batch of each cell of the chunk, or of the matrix of a file.
+    #[pyo3(default)]
     groups: Vec<u32>,
     /// For `sums`: what [`hvg_second_read`] gave.
+    #[pyo3(default)]
     second: Vec<u8>,
+    /// For `highly_expressed`.
+    #[pyo3(default)]
+    max_fraction: f64,
 }
 
 impl Genes {
@@ -76,6 +83,11 @@ macro_rules! reduction {
             }
             ("sums", Some(genes)) => {
                 let $reduce = genes.sums($n_cols, $of)?;
+                $with
+            }
+            ("highly_expressed", Some(genes)) => {
+                let $reduce =
+                    HighlyExpressed::new($n_cols, genes.max_fraction).map_err(Failure::from)?;
                 $with
             }
             ("run", _) => {
@@ -195,6 +207,18 @@ pub fn merge_tree(n_states: usize) -> Vec<(usize, usize, usize)> {
 pub fn read_totals<'py>(py: Python<'py>, state: &[u8]) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let found = run::finish(&CellTotals, state).map_err(Failure::from)?;
     Ok(PyArray1::from_vec(py, found.total))
+}
+
+/// Whether each gene is highly expressed, from the state of all cells.
+#[pyfunction]
+pub fn read_highly_expressed(
+    py: Python<'_>,
+    n_cols: u32,
+    state: &[u8],
+) -> PyResult<Py<PyArray1<bool>>> {
+    let reduce = HighlyExpressed::new(n_cols, 0.0).map_err(Failure::from)?;
+    let found = run::finish(&reduce, state).map_err(Failure::from)?;
+    Ok(PyArray1::from_vec(py, found).unbind())
 }
 
 /// Highly variable genes by dispersion, from the state of all cells; `x` is the matrix where it is one of a file.

@@ -13,10 +13,12 @@ mod fold;
 mod kept;
 mod knn;
 mod matrix;
+mod of_cells;
 mod operand;
 mod pl;
 mod pp;
 mod quality;
+mod regress;
 mod simulate;
 mod task;
 mod tl;
@@ -33,7 +35,7 @@ mod _native {
     #[pymodule_export]
     use crate::fold::{
         fold_chunk, fold_size, hvg_groups, hvg_second_read, merge_states, merge_tree,
-        project_chunk, read_moments, read_sums, read_totals, solve_gram,
+        project_chunk, read_highly_expressed, read_moments, read_sums, read_totals, solve_gram,
     };
     #[pymodule_export]
     use crate::kept::{fold_kept, keep_chunk, project_kept};
@@ -47,11 +49,13 @@ mod _native {
     use crate::pl::{column, palette, raster_points};
     #[pymodule_export]
     use crate::pp::{
-        apply, connectivities, downsample_counts, highly_variable_genes, neighbors, norm_factors,
-        pca, pca_components, pca_n_comps, scale_genes, totals,
+        apply, connectivities, downsample_counts, highly_expressed, highly_variable_genes,
+        neighbors, norm_factors, pca, pca_components, pca_n_comps, scale_genes, totals,
     };
     #[pymodule_export]
     use crate::quality::{quality, quality_chunk, quality_frames, quality_merge};
+    #[pymodule_export]
+    use crate::regress::{Regressors, residuals};
     #[pymodule_export]
     use crate::simulate::simulate;
     #[pymodule_export]

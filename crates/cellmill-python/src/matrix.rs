@@ -124,11 +124,22 @@ impl Matrix {
         self.0.source().bytes_read()
     }
 
-    /// The matrix with every cell divided by total / target_sum.
-    fn normalize_total(&self, py: Python<'_>, target_sum: f64) -> PyResult<Self> {
-        detached(py, || {
-            Ok(Self(self.0.with(Op::NormalizeTotal { target_sum })?))
-        })
+    /// The matrix with every cell divided by total / target_sum; totals are without the genes
+    /// `without`, where they are given.
+    #[pyo3(signature = (target_sum, without=None))]
+    fn normalize_total(
+        &self,
+        py: Python<'_>,
+        target_sum: f64,
+        without: Option<Vec<u32>>,
+    ) -> PyResult<Self> {
+        let op = crate::pp::normalize(target_sum, without);
+        detached(py, || Ok(Self(self.0.with(op)?)))
+    }
+
+    /// The matrix with square roots taken.
+    fn sqrt(&self, py: Python<'_>) -> PyResult<Self> {
+        detached(py, || Ok(Self(self.0.with(Op::Sqrt)?)))
     }
 
     /// The matrix with ln(1 + x) taken.

@@ -30,17 +30,53 @@ pub fn matrix<'py, T: numpy::Element>(
     PyArray1::from_vec(py, data).reshape([n_rows, n_cols])
 }
 
-/// The total of each cell.
+/// The op of normalize_total.
+pub fn normalize(target_sum: f64, without: Option<Vec<u32>>) -> Op {
+    match without {
+        None => Op::NormalizeTotal { target_sum },
+        Some(genes) => Op::NormalizeTotalWithout { target_sum, genes },
+    }
+}
+
+/// The total of each cell, of the columns `genes` where they are given.
 #[pyfunction]
+#[pyo3(signature = (machine, x, genes=None))]
 pub fn totals<'py>(
     py: Python<'py>,
     machine: Machine,
     x: &Bound<'py, PyAny>,
+    genes: Option<Vec<u32>>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let x = operand(x)?;
     let view = x.view()?;
     let found = enter(py, machine, |ctx| {
-        Ok(pp::normalize_total::totals(ctx, &*view.source, &view.ops)?)
+        let (source, ops) = (&*view.source, &view.ops);
+        Ok(match genes {
+            None => pp::normalize_total::totals(ctx, source, ops)?,
+            Some(genes) => pp::normalize_total::totals_of(ctx, source, ops, genes)?,
+        })
+    })?;
+    Ok(PyArray1::from_vec(py, found))
+}
+
+/// Whether each gene has more than this fraction of the total of a cell.
+#[pyfunction]
+pub fn highly_expressed<'py>(
+    py: Python<'py>,
+    machine: Machine,
+    x: &Bound<'py, PyAny>,
+    max_fraction: f64,
+) -> PyResult<Bound<'py, PyArray1<bool>>> {
+    let x = operand(x)?;
+    let view = x.view()?;
+    let found = enter(py, machine, |ctx| {
+        let (source, ops) = (&*view.source, &view.ops);
+        Ok(pp::normalize_total::highly_expressed(
+            ctx,
+            source,
+            ops,
+            max_fraction,
+        )?)
     })?;
     Ok(PyArray1::from_vec(py, found))
 }
@@ -60,18 +96,21 @@ pub fn norm_factors<'py>(
 }
 
 /// One op on a CSR matrix in memory: the new values, in the order of the old ones. `op` is
-/// `normalize_total` (with a target) or `log1p` (with a base or none).
+/// `normalize_total` (with a target, and genes that totals are `without`), `log1p` (with a base or none)
+/// or `sqrt`.
 #[pyfunction]
-#[pyo3(signature = (x, op, parameter=None, round=true))]
+#[pyo3(signature = (x, op, parameter=None, round=true, without=None))]
 pub fn apply<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
     op: &str,
     parameter: Option<f64>,
     round: bool,
+    without: Option<Vec<u32>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut ops = vec![match (op, parameter) {
-        ("normalize_total", Some(target_sum)) => Op::NormalizeTotal { target_sum },
+        ("normalize_total", Some(target_sum)) => normalize(target_sum, without),
+        ("sqrt", None) => Op::Sqrt,
         ("log1p", base) => Op::Log1p { base },
         _ => return Err(PyValueError::new_err(format!("there is no op {op}"))),
     }];

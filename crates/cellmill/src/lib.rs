@@ -11,6 +11,7 @@ pub mod keys;
 pub mod matrix;
 pub mod mixing;
 pub mod needs;
+pub mod of_cells;
 pub mod params;
 pub mod plan;
 pub mod plot;

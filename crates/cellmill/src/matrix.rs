@@ -11,6 +11,7 @@ mod touched;
 mod values;
 
 pub use centred::dense_blocks;
+pub(crate) use centred::dense_row;
 pub use column::column;
 pub use dtype::{promoted, result_dtype};
 pub use join::{Join, Joined, join_genes};

@@ -7,4 +7,5 @@ pub mod highly_variable_genes;
 pub mod neighbors;
 pub mod normalize_total;
 pub mod pca;
+pub mod regress_out;
 pub mod scale;

@@ -58,16 +58,18 @@ def merge(
     return _native.merge_states(name, n_cols, left, right, genes)
 
 
-def aggregate(task: _native.Task, x: Any, span: int, what: _native.Aggregation) -> bytes:
-    """The state of a span or a chunk, over groups of cells."""
-    return what.of_span(x, span, task)
+def over_cells(task: _native.Task, x: Any, span: int, what: Any) -> bytes:
+    """The state of a span or a chunk, of whose cells `what` knows something."""
+    state: bytes = what.of_span(x, span, task)
+    return state
 
 
-def merge_groups(
-    task: _native.Task, what: _native.Aggregation, n_cols: int, left: bytes, right: bytes
+def merge_over_cells(
+    task: _native.Task, what: Any, n_cols: int, left: bytes, right: bytes
 ) -> bytes:
-    """The state of two neighbours, over groups of cells."""
-    return what.merge(n_cols, left, right)
+    """The state of two neighbours, of the same."""
+    state: bytes = what.merge(n_cols, left, right)
+    return state
 
 
 def keep(task: _native.Task, x: Any, span: int, columns: list[int] | None) -> bytes:

@@ -8,8 +8,10 @@ from ._log1p import log1p
 from ._neighbors import neighbors
 from ._normalize_total import normalize_total
 from ._pca import pca
+from ._regress_out import regress_out
 from ._sample import sample
 from ._scale import scale
+from ._sqrt import sqrt
 from ._subset import subset
 
 __all__ = [
@@ -22,7 +24,9 @@ __all__ = [
     "neighbors",
     "normalize_total",
     "pca",
+    "regress_out",
     "sample",
     "scale",
+    "sqrt",
     "subset",
 ]

@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 from anndata import AnnData
-from scipy import sparse
 
-from .. import _foreign, _native
+from .._each import each_value
 from .._lazy import LazyMatrix, plan_of
-from .._matrix import csr_parts, is_foreign
 from .._slots import get_x, prepared, set_x
 
 
@@ -80,32 +78,12 @@ def log1p(
 
 
 def _log1p(x: Any, base: float | None) -> Any:
-    if is_foreign(x):
-        meta = x._meta.astype(_dtype(x))
-        return _foreign.by_cells(x).map_blocks(_apply, base, dtype=_dtype(x), meta=meta)
     plan = plan_of(x)
-    return _apply(x, base) if plan is None else LazyMatrix.of(plan.log1p(base))
+    if plan is not None:
+        return LazyMatrix.of(plan.log1p(base))
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    return each_value(x, "log1p", base, _dtype)
 
 
-def _dtype(x: Any) -> np.dtype:
-    return x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-
-
-def _apply(x: Any, base: float | None) -> Any:
-    """A matrix in memory, or a chunk, with the logarithm taken."""
-    if not sparse.issparse(x):
-        x = np.asarray(x)
-    dtype = _dtype(x)
-    csc = sparse.issparse(x) and x.format == "csc"
-    rows = x.T if csc else x
-    parts = csr_parts(rows)
-    values = _native.apply(parts, "log1p", base, dtype != np.float64)
-    new = sparse.csr_matrix(
-        (values.astype(dtype, copy=False), parts[1], parts[0]), shape=rows.shape
-    )
-    if not sparse.issparse(x):
-        return new.toarray()
-    new = new.T if csc else new
-    if isinstance(x, sparse.sparray):
-        return sparse.csc_array(new) if csc else sparse.csr_array(new)
-    return new
+def _dtype(of: np.dtype) -> np.dtype:
+    return of if of.kind == "f" else np.dtype(np.float64)

@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
@@ -37,8 +38,11 @@ def normalize_total(
     target_sum
         The total of every cell afterwards; ``None``: the median of the totals of cells with counts
         (one read of a lazy matrix).
-    exclude_highly_expressed, max_fraction
-        Not there yet.
+    exclude_highly_expressed
+        Whether totals leave out the genes that have more than `max_fraction` of the total of at
+        least one cell (one read of a lazy matrix). Without these genes the cells have the target.
+    max_fraction
+        The fraction.
     key_added
         A column of obs for the factors by which cells were divided.
     layer, obsm
@@ -61,8 +65,9 @@ def normalize_total(
 
     Raises
     ------
-    NotImplementedError
-        With `exclude_highly_expressed`.
+    ValueError
+        For a `target_sum` that is not above 0, a `max_fraction` that is not between 0 and 1, and
+        where the target is a median and no cell has counts.
 
     Notes
     -----
@@ -81,31 +86,28 @@ def normalize_total(
         raise ValueError("`copy=True` cannot be used with `inplace=False`.")
     if max_fraction < 0 or max_fraction > 1:
         raise ValueError("Choose max_fraction between 0 and 1.")
-    if exclude_highly_expressed:
-        raise NotImplementedError(
-            "normalize_total(exclude_highly_expressed=True) is not there yet; "
-            "scanpy.pp.normalize_total works on these arrays"
-        )
     adata = prepared(adata, copy)
     x = get_x(adata, layer, obsm)
     needs_factors = target_sum is None or key_added is not None or not inplace
     factors = None
     place = place_of(engine)
+    refuse_in_memory(x, engine)
+    genes = without = None
+    if exclude_highly_expressed:
+        much = _highly_expressed(x, max_fraction, place)
+        genes, without = np.flatnonzero(~much).tolist(), np.flatnonzero(much).tolist()
+    in_memory = not isinstance(x, da.Array)
+    totals = _totals(x, genes, place) if needs_factors or in_memory else None
+    if totals is not None and in_memory and not totals.all():
+        warnings.warn("Some cells have zero counts", UserWarning, stacklevel=2)
+    target, factors = _target(totals, target_sum)
     if is_foreign(x):
-        totals = _foreign.totals(x, place) if needs_factors else None
-        target, factors = _target(totals, target_sum)
-        new = _foreign.by_cells(x).map_blocks(_apply, target, dtype=_dtype(x), meta=_meta(x))
+        chunks = _foreign.by_cells(x)
+        new = chunks.map_blocks(_apply, target, without, dtype=_dtype(x), meta=_meta(x))
     elif (plan := plan_of(x)) is not None:
-        totals = _plan_totals(x, plan, place) if needs_factors else None
-        target, factors = _target(totals, target_sum)
-        new = LazyMatrix.of(plan.normalize_total(target))
+        new = LazyMatrix.of(plan.normalize_total(target, without))
     else:
-        refuse_in_memory(x, engine)
-        totals = _native.totals(settings._machine(), operand(x))
-        if not totals.all():
-            warnings.warn("Some cells have zero counts", UserWarning, stacklevel=2)
-        target, factors = _target(totals, target_sum)
-        new = _apply(x, target)
+        new = _apply(x, target, without)
     if factors is not None:
         factors = factors.astype(_dtype(x))
     if not inplace:
@@ -116,10 +118,17 @@ def normalize_total(
     return adata if copy else None
 
 
-def _plan_totals(x: Any, plan: Any, place: Place) -> np.ndarray:
-    if place.client is not None:
-        return _foreign.totals(x, place)
-    return _native.totals(settings._machine(), plan)
+def _highly_expressed(x: Any, max_fraction: float, place: Place) -> np.ndarray:
+    if _foreign.folds_elsewhere(x, place):
+        return _foreign.highly_expressed(x, max_fraction, place)
+    return _native.highly_expressed(settings._machine(), operand(x), max_fraction)
+
+
+def _totals(x: Any, genes: list[int] | None, place: Place) -> np.ndarray:
+    """The total of each cell, of some genes or of all."""
+    if _foreign.folds_elsewhere(x, place):
+        return _foreign.totals(x if genes is None else _foreign.by_cells(x)[:, genes], place)
+    return _native.totals(settings._machine(), operand(x), genes)
 
 
 def _target(totals: np.ndarray | None, asked: float | None) -> tuple[float, np.ndarray | None]:
@@ -136,12 +145,12 @@ def _meta(x: Any) -> Any:
     return meta.tocsr() if sparse.issparse(meta) else meta
 
 
-def _apply(x: Any, target: float) -> Any:
+def _apply(x: Any, target: float, without: list[int] | None = None) -> Any:
     """A matrix in memory, or a chunk, with its cells scaled."""
     if sparse.issparse(x):
         make = sparse.csr_array if isinstance(x, sparse.sparray) else sparse.csr_matrix
     parts = csr_parts(x)
     dtype = _dtype(x)
-    values = _native.apply(parts, "normalize_total", target, dtype != np.float64)
+    values = _native.apply(parts, "normalize_total", target, dtype != np.float64, without)
     new = sparse.csr_matrix((values.astype(dtype, copy=False), parts[1], parts[0]), shape=x.shape)
     return make(new) if sparse.issparse(x) else new.toarray()

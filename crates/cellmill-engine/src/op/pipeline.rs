@@ -2,7 +2,7 @@
 
 use super::{
     CellSet, Draw, Op, ScaleGenes, downsample, exp_m1_in_place, ln_1p_in_place, row_sum,
-    row_sum_f64,
+    row_sum_f64, row_sum_of,
 };
 use crate::{Block, Error, Result, Values};
 
@@ -13,6 +13,8 @@ const DROPPED: u32 = u32::MAX;
 enum Step {
     /// Takes the total of each row as it stands here.
     Total,
+    /// The same, without the columns whose entry is true.
+    TotalWithout(Vec<bool>),
     /// Keeps the columns whose entry in the map is their new number.
     Select(Vec<u32>),
     /// Divides by `total / target`.
@@ -21,6 +23,7 @@ enum Step {
     /// `ln(base)`, where there is one.
     Log(Option<f64>),
     Exp(Option<f64>),
+    Sqrt,
     /// Counts for each row of the source, or one number for all.
     Downsample(Vec<u64>, Draw),
     ScaleGenes(ScaleGenes),
@@ -70,6 +73,15 @@ impl Pipeline {
                     steps.push(Step::Total);
                     steps.push(Step::Divide(*target_sum));
                 }
+                Op::NormalizeTotalWithout { target_sum, genes } => {
+                    check_positive(*target_sum, "target_sum of normalize_total")?;
+                    let map = gene_map(genes, width, "normalize_total")?;
+                    steps.push(Step::TotalWithout(
+                        map.iter().map(|&new| new != DROPPED).collect(),
+                    ));
+                    steps.push(Step::Divide(*target_sum));
+                }
+                Op::Sqrt => steps.push(Step::Sqrt),
                 Op::Log1p { base } => steps.push(Step::Log(ln_base(*base)?)),
                 Op::Expm1 { base } => steps.push(Step::Exp(ln_base(*base)?)),
                 Op::ScaleRows { factors } => {
@@ -93,7 +105,7 @@ impl Pipeline {
                     steps.push(Step::Downsample(counts.clone(), draw));
                 }
                 Op::SelectGenes { genes: selected } => {
-                    let map = gene_map(selected, width)?;
+                    let map = gene_map(selected, width, "select_genes")?;
                     genes = Some(match genes {
                         None => selected.clone(),
                         Some(before) => selected.iter().map(|&g| before[g as usize]).collect(),
@@ -230,6 +242,17 @@ impl Pipeline {
                         .map(|w| row_sum_f64(&work[w[0]..w[1]])),
                 );
             }
+            Step::TotalWithout(without) => {
+                scratch.totals.clear();
+                scratch.totals.extend(out.indptr.windows(2).map(|w| {
+                    let entries = out.indices[w[0]..w[1]].iter().zip(&work[w[0]..w[1]]);
+                    row_sum_of(
+                        entries
+                            .filter(|(gene, _)| !without[**gene as usize])
+                            .map(|e| *e.1),
+                    )
+                }));
+            }
             Step::Select(map) => compact(map, out, work),
             Step::Divide(target) => {
                 for (w, &total) in out.indptr.windows(2).zip(&scratch.totals) {
@@ -277,6 +300,14 @@ impl Pipeline {
                     ));
                 }
                 exp_m1_in_place(work);
+            }
+            Step::Sqrt => {
+                let bad = |x: f64| x < 0.0;
+                if work.iter().any(|&x| bad(x)) {
+                    let rows = &scratch.rows;
+                    return Err(self.outside(out, rows, work, bad, "sqrt", "of at least 0"));
+                }
+                work.iter_mut().for_each(|x| *x = x.sqrt());
             }
             Step::ScaleGenes(scale) => {
                 for (x, &gene) in work.iter_mut().zip(&out.indices) {
@@ -333,7 +364,7 @@ fn push_select(steps: &mut Vec<Step>, map: Vec<u32>, genes: &[u32]) {
     let mut at = steps.len();
     while at > 0 {
         match &mut steps[at - 1] {
-            Step::Total | Step::Downsample(..) => break,
+            Step::Total | Step::TotalWithout(_) | Step::Downsample(..) => break,
             Step::Select(before) => {
                 for column in before.iter_mut().filter(|c| **c != DROPPED) {
                     *column = map[*column as usize];
@@ -350,17 +381,17 @@ fn push_select(steps: &mut Vec<Step>, map: Vec<u32>, genes: &[u32]) {
     steps.insert(at, Step::Select(map));
 }
 
-fn gene_map(genes: &[u32], width: u32) -> Result<Vec<u32>> {
+fn gene_map(genes: &[u32], width: u32, op: &str) -> Result<Vec<u32>> {
     let mut map = vec![DROPPED; width as usize];
     for (new, &gene) in genes.iter().enumerate() {
         if gene >= width {
             return Err(Error::Parameter(format!(
-                "select_genes asks for column {gene} of {width}"
+                "{op} asks for column {gene} of {width}"
             )));
         }
         if new > 0 && genes[new - 1] >= gene {
             return Err(Error::Parameter(format!(
-                "select_genes needs strictly increasing columns and found {gene} after {}",
+                "{op} needs strictly increasing columns and found {gene} after {}",
                 genes[new - 1]
             )));
         }

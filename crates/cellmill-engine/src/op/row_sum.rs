@@ -24,6 +24,15 @@ pub fn row_sum_f64(values: &[f64]) -> f64 {
     lanes(values, |x| x)
 }
 
+/// As [`row_sum`], of values that do not lie side by side.
+pub fn row_sum_of(values: impl Iterator<Item = f64>) -> f64 {
+    let mut acc = [0.0f64; LANES];
+    for (i, x) in values.enumerate() {
+        acc[i % LANES] += x;
+    }
+    join(acc)
+}
+
 #[inline(always)]
 fn lanes<T: Copy>(values: &[T], widen: impl Fn(T) -> f64) -> f64 {
     let mut acc = [0.0f64; LANES];
@@ -36,6 +45,11 @@ fn lanes<T: Copy>(values: &[T], widen: impl Fn(T) -> f64) -> f64 {
     for (a, &x) in acc.iter_mut().zip(rest) {
         *a += widen(x);
     }
+    join(acc)
+}
+
+#[inline(always)]
+fn join(acc: [f64; LANES]) -> f64 {
     ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]))
 }
 
@@ -51,6 +65,8 @@ mod tests {
             let expected: f64 = v.iter().sum();
             assert_eq!(row_sum_f64(&v), expected);
             assert_eq!(row_sum_f32(&w), expected);
+            let uneven: Vec<f64> = v.iter().map(|x| x / 3.0).collect();
+            assert_eq!(row_sum_of(uneven.iter().copied()), row_sum_f64(&uneven));
         }
     }
 }

@@ -160,6 +160,14 @@ fn ops() {
         &matrix,
         &[vec![downsample(vec![20])], normalize(), vec![genes(3)]].concat(),
     );
+    let without = Op::NormalizeTotalWithout {
+        target_sum: 50.0,
+        genes: (0..50).step_by(4).collect(),
+    };
+    op_laws(
+        &matrix,
+        &[vec![without, Op::Sqrt], normalize(), vec![genes(3)]].concat(),
+    );
     op_laws(&matrix, &[genes(2), downsample((0..200).collect())]);
     op_laws(
         &Matrix {

@@ -1,9 +1,10 @@
 //! Pseudobulk (`sc.get.aggregate`): every gene over groups of cells.
 
+use crate::of_cells::OfCells;
 use crate::{Error, Result};
 use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::{GroupMoments, GroupTotals, Groups, Moments};
-use cellmill_engine::{Cancel, Context, Op, Reduce, Source, run, run_stage};
+use cellmill_engine::{Context, Op, Reduce, Source, run, run_stage};
 
 /// Which cells are taken together, and whether variances are wanted.
 #[derive(Debug, Clone)]
@@ -29,7 +30,8 @@ pub struct Aggregated {
     pub variance: Option<Vec<f64>>,
 }
 
-type Fold = (GroupTotals, Option<GroupMoments>);
+/// What an aggregation folds.
+pub type Fold = (GroupTotals, Option<GroupMoments>);
 
 impl Aggregation {
     /// `ids` has the group of each row that arrives, [`Groups::NONE`] for none; `dof` is that of the
@@ -58,18 +60,6 @@ impl Aggregation {
         (GroupTotals::new(n_genes, groups), moments)
     }
 
-    fn of_source(&self, source: &dyn Source, ops: &[Op]) -> Result<Fold> {
-        let groups = Groups::new(self.n_groups, self.ids.clone())?;
-        let groups = groups.behind(ops, source.n_rows())?;
-        let n_genes = Pipeline::new(ops, source.n_rows(), source.n_cols())?.n_cols();
-        Ok(self.fold(n_genes, groups))
-    }
-
-    /// For states that are merged: no row arrives any more.
-    fn of_states(&self, n_genes: u32) -> Result<Fold> {
-        Ok(self.fold(n_genes, Groups::new(self.n_groups, Vec::new())?))
-    }
-
     /// One read.
     ///
     /// # Errors
@@ -86,42 +76,10 @@ impl Aggregation {
         result
     }
 
-    /// The state of one span, in its wire form.
-    ///
-    /// # Errors
-    /// As [`Aggregation::of_matrix`].
-    pub fn of_span(
-        &self,
-        source: &dyn Source,
-        ops: &[Op],
-        span: usize,
-        cancel: &Cancel,
-    ) -> Result<Vec<u8>> {
-        let fold = self.of_source(source, ops)?;
-        Ok(run::run_span(source, ops, &fold, span, cancel)?)
-    }
-
-    /// The least memory in bytes that the fold of one span needs.
-    ///
-    /// # Errors
-    /// As [`Aggregation::of_matrix`].
-    pub fn span_bytes(&self, source: &dyn Source, ops: &[Op]) -> Result<u64> {
-        let fold = self.of_source(source, ops)?;
-        Ok(run::smallest_stage(source, ops, &fold, &())?)
-    }
-
-    /// Merges two neighbouring states of a matrix of `n_genes` columns.
-    ///
-    /// # Errors
-    /// When the states are none of this aggregation.
-    pub fn merge(&self, n_genes: u32, left: &[u8], right: &[u8]) -> Result<Vec<u8>> {
-        Ok(run::merge(&self.of_states(n_genes)?, left, right)?)
-    }
-
     /// The result, from the state of all cells.
     ///
     /// # Errors
-    /// As [`Aggregation::merge`].
+    /// When the state is none of this aggregation.
     pub fn finish(&self, n_genes: u32, state: &[u8]) -> Result<Aggregated> {
         let found = run::finish(&self.of_states(n_genes)?, state)?;
         self.result(found)
@@ -170,5 +128,20 @@ impl Aggregation {
             sum: totals.iter().flatten().map(|g| g.sum).collect(),
             variance,
         })
+    }
+}
+
+impl OfCells for Aggregation {
+    type Fold = Fold;
+
+    fn of_source(&self, source: &dyn Source, ops: &[Op]) -> Result<Fold> {
+        let groups = Groups::new(self.n_groups, self.ids.clone())?;
+        let groups = groups.behind(ops, source.n_rows())?;
+        let n_genes = Pipeline::new(ops, source.n_rows(), source.n_cols())?.n_cols();
+        Ok(self.fold(n_genes, groups))
+    }
+
+    fn of_states(&self, n_genes: u32) -> Result<Fold> {
+        Ok(self.fold(n_genes, Groups::new(self.n_groups, Vec::new())?))
     }
 }

@@ -35,15 +35,26 @@ pub(super) fn refuse(op: &Op) -> Result<()> {
     }
 }
 
+/// All values of row `row` of a block, added to `offset`.
+pub(crate) fn dense_row<T: Copy>(
+    block: &Block,
+    row: usize,
+    offset: &[f64],
+    round: impl Fn(f64) -> T,
+    to: &mut Vec<T>,
+) {
+    let start = to.len();
+    to.extend(offset.iter().map(|&x| round(x)));
+    for e in block.row(row) {
+        let gene = block.indices[e] as usize;
+        to[start + gene] = round(offset[gene] + block.values.get(e));
+    }
+}
+
 /// Rows of a block with all their values, row-major.
 fn dense<T: Copy>(block: &Block, offset: &[f64], round: impl Fn(f64) -> T, to: &mut Vec<T>) {
     for row in 0..block.n_rows() {
-        let start = to.len();
-        to.extend(offset.iter().map(|&x| round(x)));
-        for e in block.row(row) {
-            let gene = block.indices[e] as usize;
-            to[start + gene] = round(offset[gene] + block.values.get(e));
-        }
+        dense_row(block, row, offset, &round, to);
     }
 }
 

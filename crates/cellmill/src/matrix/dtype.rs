@@ -16,13 +16,16 @@ pub(super) fn known(stored: &str) -> &'static str {
 }
 
 /// The dtype of a matrix that is stored as `stored` (numpy's words) after `ops`, as scanpy has it:
-/// normalize_total makes f32 of integers, log1p and scale make f64 of them, floats stay as they are.
+/// normalize_total makes f32 of integers, log1p and scale make f64 of them, sqrt f32 of those of one or two
+/// bytes and f64 of others; floats stay as they are.
 ///
 /// ```
 /// use cellmill::matrix::result_dtype;
 /// use cellmill_engine::Op;
 /// assert_eq!(result_dtype("int64", &[Op::NormalizeTotal { target_sum: 1e4 }]), "float32");
 /// assert_eq!(result_dtype("uint16", &[Op::Log1p { base: None }]), "float64");
+/// assert_eq!(result_dtype("uint16", &[Op::Sqrt]), "float32");
+/// assert_eq!(result_dtype("int32", &[Op::Sqrt]), "float64");
 /// assert_eq!(result_dtype("float16", &[]), "float32");
 /// ```
 pub fn result_dtype(stored: &str, ops: &[Op]) -> &'static str {
@@ -30,7 +33,15 @@ pub fn result_dtype(stored: &str, ops: &[Op]) -> &'static str {
     for op in ops {
         let float = dtype.starts_with("float");
         match op {
-            Op::NormalizeTotal { .. } | Op::ScaleRows { .. } if !float => dtype = "float32",
+            Op::NormalizeTotal { .. } | Op::NormalizeTotalWithout { .. } | Op::ScaleRows { .. }
+                if !float =>
+            {
+                dtype = "float32";
+            }
+            Op::Sqrt if !float => {
+                let short = ["bool", "int8", "uint8", "int16", "uint16"].contains(&dtype);
+                dtype = if short { "float32" } else { "float64" };
+            }
             Op::Log1p { .. } | Op::Expm1 { .. } | Op::ScaleGenes(_) if !float => dtype = "float64",
             Op::RoundF32 => dtype = "float32",
             _ => {}

@@ -1,7 +1,8 @@
 //! Totals of cells (`sc.pp.normalize_total`): what the target is, and by what a cell is divided.
 
 use crate::{Error, Result};
-use cellmill_engine::reduce::CellTotals;
+use cellmill_engine::op::Pipeline;
+use cellmill_engine::reduce::{CellTotals, HighlyExpressed};
 use cellmill_engine::{Context, Op, Source, run_stage};
 
 /// The total of each cell of `source` after `ops`: one read.
@@ -10,6 +11,43 @@ use cellmill_engine::{Context, Op, Source, run_stage};
 /// Whatever is wrong with the source, or [`cellmill_engine::Error::Cancelled`].
 pub fn totals(ctx: &Context, source: &dyn Source, ops: &[Op]) -> Result<Vec<f64>> {
     Ok(run_stage(ctx, "totals", source, ops, &CellTotals, &())?.total)
+}
+
+/// Whether each gene has more than `max_fraction` of the total of at least one cell, of `source` after
+/// `ops`: one read.
+///
+/// # Errors
+/// [`Error::Parameter`] for a fraction that is none, and as [`totals`].
+pub fn highly_expressed(
+    ctx: &Context,
+    source: &dyn Source,
+    ops: &[Op],
+    max_fraction: f64,
+) -> Result<Vec<bool>> {
+    let n_genes = Pipeline::new(ops, source.n_rows(), source.n_cols())?.n_cols();
+    let reduce = HighlyExpressed::new(n_genes, max_fraction)?;
+    Ok(run_stage(
+        ctx,
+        "highly expressed genes",
+        source,
+        ops,
+        &reduce,
+        &(),
+    )?)
+}
+
+/// As [`totals`], of the columns `genes` only, which increase.
+///
+/// # Errors
+/// As [`totals`].
+pub fn totals_of(
+    ctx: &Context,
+    source: &dyn Source,
+    ops: &[Op],
+    genes: Vec<u32>,
+) -> Result<Vec<f64>> {
+    let select = [Op::SelectGenes { genes }];
+    totals(ctx, source, &[ops, &select].concat())
 }
 
 /// What cells are scaled to: `asked`, or the median of the totals of cells with counts.

@@ -38,6 +38,10 @@ fn fused(ops: &[Op], block: &Block) -> Block {
 fn fusing_changes_no_bit() {
     let normalize = Op::NormalizeTotal { target_sum: 1e4 };
     let log = Op::Log1p { base: None };
+    let without = |genes: &[u32]| Op::NormalizeTotalWithout {
+        target_sum: 100.0,
+        genes: genes.to_vec(),
+    };
     let select = |genes: &[u32]| Op::SelectGenes {
         genes: genes.to_vec(),
     };
@@ -100,6 +104,13 @@ fn fusing_changes_no_bit() {
             select(&[1, 3, 4]),
             select(&[0, 2]),
         ],
+        vec![
+            without(&[1, 5]),
+            Op::Sqrt,
+            select(&[1, 3, 4]),
+            without(&[0]),
+            select(&[1, 2]),
+        ],
         vec![select(&[2, 3])],
         vec![Op::RoundF32, select(&[2, 3])],
     ];
@@ -146,6 +157,20 @@ fn normalizes_as_scanpy_does() {
     assert_eq!(out.indptr, block().indptr);
 }
 
+#[test]
+fn totals_may_leave_genes_out() {
+    let ops = [Op::NormalizeTotalWithout {
+        target_sum: 2.0,
+        genes: vec![1, 3, 5],
+    }];
+    let out = fused(&ops, &block());
+    // Totals are 3, 0, 5 and 6; a row whose total is 0 would stay as it is.
+    let expected = [1.0, 2.0, 3.0].map(|x| x / (3.0 / 2.0));
+    assert_eq!([0, 1, 2].map(|e| out.values.get(e)), expected);
+    assert_eq!(out.values.get(3), 4.0 / (5.0 / 2.0));
+    assert_eq!(out.values.get(8), 9.0 / (6.0 / 2.0));
+}
+
 fn ln_1p_of(x: f64) -> f64 {
     super::super::ln_1p(x)
 }
@@ -189,8 +214,21 @@ fn errors_have_an_address() {
         "downsample_counts needs values that are whole numbers of at least 0 and found 5.5 at \
          row 12, column 4"
     );
+    bad.values = Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.5, 6.0, -0.5, 8.0, 9.0]);
+    let error = Pipeline::new(&[Op::Sqrt], 14, 6)
+        .unwrap()
+        .apply(&bad, &mut Scratch::default(), &mut Block::new(0))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "sqrt needs values of at least 0 and found -0.5 at row 13, column 1"
+    );
     for ops in [
         Op::NormalizeTotal { target_sum: 0.0 },
+        Op::NormalizeTotalWithout {
+            target_sum: 1.0,
+            genes: vec![6],
+        },
         Op::Log1p { base: Some(1.0) },
         Op::SelectGenes { genes: vec![3, 3] },
         Op::SelectGenes { genes: vec![6] },
