@@ -15,6 +15,8 @@ PAIRS = [
     (cm.pp.filter_genes, sc.pp.filter_genes),
     (cm.pp.normalize_total, sc.pp.normalize_total),
     (cm.pp.log1p, sc.pp.log1p),
+    (cm.pp.sqrt, sc.pp.sqrt),
+    (cm.pp.regress_out, sc.pp.regress_out),
     (cm.pp.highly_variable_genes, sc.pp.highly_variable_genes),
     (cm.experimental.pp.highly_variable_genes, sc.experimental.pp.highly_variable_genes),
     (cm.pp.pca, sc.pp.pca),
@@ -40,6 +42,7 @@ OWN: dict[str, set[str]] = {
             "aggregate",
             "score_genes",
             "scale",
+            "regress_out",
         )
     },
     "read_10x_h5": {"block_rows"},
@@ -86,16 +89,14 @@ def adata(reference):
 @pytest.mark.parametrize(
     ("call", "error", "names"),
     [
-        (
-            lambda a: cm.pp.normalize_total(a, exclude_highly_expressed=True),
-            NotImplementedError,
-            "exclude_highly",
-        ),
         (lambda a: cm.pp.normalize_total(a, max_fraction=2), ValueError, "max_fraction"),
         (lambda a: cm.pp.normalize_total(a, target_sum=-1), ValueError, "target_sum"),
         (lambda a: cm.pp.normalize_total(a, copy=True, inplace=False), ValueError, "inplace"),
         (lambda a: cm.pp.normalize_total(a, layer="none"), KeyError, "none"),
         (lambda a: cm.pp.log1p(a, chunked=True), ValueError, "chunked"),
+        (lambda a: cm.pp.sqrt(a, chunked=True), ValueError, "chunked"),
+        (lambda a: cm.pp.regress_out(a, "nothing"), KeyError, "nothing"),
+        (lambda a: cm.pp.regress_out(a, "cell_type", n_jobs=1), ValueError, "n_jobs"),
         (lambda a: cm.pp.highly_variable_genes(a, flavor="seurat_v4"), ValueError, "seurat_v4"),
         (lambda a: cm.pp.highly_variable_genes(a, batch_key="batch_"), KeyError, "batch_"),
         (

@@ -27,8 +27,8 @@ def regress_out(
     """Replace every gene by the residuals of its regression on numbers of the cells.
 
     One read gives the coefficients. Residuals are dense: select the genes first (of 2,000 genes a
-    million cells take 8 GB of float32). A lazy matrix becomes a Dask array whose chunks are computed
-    when they are asked for, block by block; :func:`cellmill.pp.pca` folds these.
+    million cells take 8 GB of float32). A lazy matrix becomes a Dask array whose chunks are
+    computed when they are asked for, block by block; :func:`cellmill.pp.pca` folds these.
 
     Parameters
     ----------

@@ -43,8 +43,8 @@ def sqrt(
 
     Notes
     -----
-    Matches :func:`scanpy.pp.sqrt`, to the last bit, but that it makes NaN of what is below 0, and of
-    integers of one byte float16 where they are dense and an error where they are sparse.
+    Matches :func:`scanpy.pp.sqrt`, to the last bit, but that it makes NaN of what is below 0, and
+    of integers of one byte float16 where they are dense and an error where they are sparse.
 
     Examples
     --------
