@@ -145,9 +145,10 @@ def _table(x: Any, what: _native.Regressors, place: Place) -> np.ndarray:
 
 
 def _dtype(x: Any) -> np.dtype:
-    if x.dtype.kind == "f":
-        return x.dtype
-    return np.dtype(np.float32 if x.dtype.itemsize <= 4 else np.float64)
+    dtype: np.dtype = x.dtype
+    if dtype.kind == "f":
+        return dtype
+    return np.dtype(np.float32 if dtype.itemsize <= 4 else np.float64)
 
 
 def _residuals(x: Any, cells: np.ndarray, table: np.ndarray, dtype: np.dtype) -> np.ndarray:
