@@ -5,7 +5,7 @@ mod machine;
 mod run;
 mod size;
 
-pub use convert::ConvertArgs;
+pub use convert::{ConvertArgs, Form};
 pub use machine::MachineArgs;
 pub use run::RunArgs;
 pub use size::Size;
@@ -45,7 +45,7 @@ pub enum Command {
     Leiden(StepArgs),
     /// Lays the neighbour graph out in the plane.
     Umap(StepArgs),
-    /// Writes a file in another form: CSR, other compression, some of the cells and genes.
+    /// Writes a file in another form: h5ad, zarr, 10x folder; other compression, some cells and genes.
     Convert(ConvertArgs),
     /// Writes a realistic synthetic atlas.
     Simulate(SimulateArgs),

@@ -29,4 +29,6 @@ pub use matrix::{MatrixInfo, ReadPath};
 pub use open::FileIdentity;
 pub use turned::TurnedSource;
 pub use workspace::Workspace;
-pub use write::{CsrSink, CsrSinkOptions, H5adWriter, SinkDtype, WriteOptions, abandon};
+pub use write::{
+    CsrSink, CsrSinkOptions, H5adWriter, MtxSink, MtxWriter, SinkDtype, WriteOptions, abandon,
+};

@@ -1,11 +1,14 @@
-//! Writing h5ad files: beside the target, renamed at the end.
+//! Writing h5ad files, zarr folders and folders of 10x Genomics: beside the target, renamed at the end.
 
 mod copy;
 mod csr_sink;
 mod elements;
+mod mtx_sink;
+mod place;
 mod temporary;
 
 pub use csr_sink::{CsrSink, CsrSinkOptions, SinkDtype};
+pub use mtx_sink::{MtxPart, MtxSink, MtxWriter};
 
 use crate::anndata::H5ad;
 use crate::elem::Elem;
@@ -13,6 +16,8 @@ use crate::elem_read::join;
 use crate::error::{Error, Result};
 use crate::store::hdf5::create;
 use crate::store::hdf5::{Fault, File, Kind, Object};
+use crate::store::zarr::create::Folder;
+use place::Place;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use temporary::Temporary;
@@ -33,7 +38,7 @@ pub struct WriteOptions {
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) target: PathBuf,
-    pub(crate) file: File,
+    pub(crate) place: Place,
 }
 
 impl Output {
@@ -55,8 +60,9 @@ impl Output {
     }
 }
 
-/// Writes an h5ad file. The target appears whole at [`H5adWriter::commit`]; without it nothing is
-/// left. Until then the bytes are in `.NAME.cellmill-PID.tmp` in the target's folder.
+/// Writes an h5ad file or a zarr folder of AnnData. The target appears whole at
+/// [`H5adWriter::commit`]; without it nothing is left. Until then the bytes are in
+/// `.NAME.cellmill-PID.tmp` in the target's folder.
 ///
 /// ```
 /// use cellmill_io::{DataFrame, Elem, H5ad, H5adWriter};
@@ -98,9 +104,32 @@ impl H5adWriter {
             what: format!("the file could not be begun ({})", fault.0),
             source: std::io::Error::from_raw_os_error(fault.errno().unwrap_or(5)),
         })?;
+        Self::begin(Place::Hdf5(file), temporary, target, overwrite)
+    }
+
+    /// Begins a zarr folder of version 3, compressed with gzip. With `overwrite`, a zarr folder or a
+    /// file may stand at the target.
+    ///
+    /// # Errors
+    /// As [`H5adWriter::create`]; [`Error::Malformed`] where the target is a folder of something else.
+    pub fn create_zarr(target: &Path, overwrite: bool) -> Result<Self> {
+        let ours =
+            |folder: &Path| folder.join("zarr.json").exists() || folder.join(".zgroup").exists();
+        let temporary = Temporary::create_folder(target, overwrite, ours)?;
+        let folder = Folder::create(temporary.path()).map_err(|fault| Error::Io {
+            path: target.into(),
+            what: format!("the folder could not be begun ({})", fault.0),
+            source: std::io::Error::from_raw_os_error(fault.errno().unwrap_or(5)),
+        })?;
+        let mut writer = Self::begin(Place::Zarr(folder), temporary, target, overwrite)?;
+        writer.options.compression = Some(4);
+        Ok(writer)
+    }
+
+    fn begin(place: Place, temporary: Temporary, target: &Path, overwrite: bool) -> Result<Self> {
         let output = Arc::new(Output {
             target: target.into(),
-            file,
+            place,
         });
         let writer = Self {
             output,
@@ -110,6 +139,11 @@ impl H5adWriter {
         };
         writer.encode("", "anndata", "0.1.0")?;
         Ok(writer)
+    }
+
+    /// Whether this is a zarr folder.
+    pub fn is_zarr(&self) -> bool {
+        self.output.place.is_zarr()
     }
 
     /// Sets how elements are stored from here on.
@@ -142,10 +176,11 @@ impl H5adWriter {
     /// # Errors
     /// Where there is no such element, it is damaged, or the disk is full.
     ///
-    /// Of other files than h5ad, the element is read and written anew, a matrix as CSR.
+    /// Of other files than h5ad, or into a zarr folder, the element is read and written anew, a matrix
+    /// as CSR.
     pub fn copy_from(&mut self, source: &H5ad, from: &str, to: &str) -> Result<()> {
         let to = to.trim_matches('/');
-        let Some(opened) = source.opened() else {
+        let Some(opened) = source.opened().filter(|_| !self.is_zarr()) else {
             return copy::anew(self, source, from.trim_matches('/'), to);
         };
         let from = opened.resolve(from)?;
@@ -163,7 +198,9 @@ impl H5adWriter {
         self.make_room(address)?;
         self.group(address, "csr_matrix", "0.1.0")?;
         let shape = options.shape.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        create::integers_attribute(self.id(), address, "shape", &shape)
+        self.output
+            .place
+            .integers_attribute(address, "shape", &shape)
             .map_err(|fault| self.output.fault(address, fault))?;
         CsrSink::begin(self.output.clone(), address, options)
     }
@@ -180,7 +217,7 @@ impl H5adWriter {
             }
         }
         self.output
-            .file
+            .place
             .flush()
             .map_err(|fault| self.output.fault("the file", fault))?;
         let target = self.output.target.clone();
@@ -196,8 +233,8 @@ impl H5adWriter {
             rows: None,
             what: "a matrix in it has not been finished".into(),
         })?;
-        let Output { file, .. } = output;
-        file.close().map_err(|fault| Error::Io {
+        let Output { place, .. } = output;
+        place.close().map_err(|fault| Error::Io {
             path: target,
             what: format!("the file could not be closed ({})", fault.0),
             source: std::io::Error::from_raw_os_error(fault.errno().unwrap_or(5)),
@@ -206,11 +243,15 @@ impl H5adWriter {
     }
 
     pub(crate) fn id(&self) -> hdf5_metno_sys::h5i::hid_t {
-        self.output.file.id()
+        self.output.place.id()
     }
 
     pub(crate) fn output(&self) -> &Output {
         &self.output
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.output.place
     }
 
     pub(crate) fn options(&self) -> WriteOptions {
@@ -218,8 +259,9 @@ impl H5adWriter {
     }
 
     fn kind(&self, address: &str) -> Result<Option<Kind>> {
-        Object::open(self.id(), address)
-            .map(|object| object.map(|o| o.kind()))
+        self.output
+            .place
+            .kind(address)
             .map_err(|fault| self.output.fault(address, fault))
     }
 
@@ -251,19 +293,27 @@ impl H5adWriter {
                 }
             }
         }
-        create::remove(self.id(), address).map_err(|fault| self.output.fault(address, fault))
+        let place = &self.output.place;
+        place
+            .remove(address)
+            .map_err(|fault| self.output.fault(address, fault))
     }
 
     /// Makes a group with its encoding.
     pub(crate) fn group(&self, address: &str, encoding: &str, version: &str) -> Result<()> {
-        create::group(self.id(), address).map_err(|fault| self.output.fault(address, fault))?;
+        let place = &self.output.place;
+        place
+            .group(address)
+            .map_err(|fault| self.output.fault(address, fault))?;
         self.encode(address, encoding, version)
     }
 
     /// Sets the encoding attributes of an element.
     pub(crate) fn encode(&self, address: &str, encoding: &str, version: &str) -> Result<()> {
-        create::text_attribute(self.id(), address, "encoding-type", encoding)
-            .and_then(|()| create::text_attribute(self.id(), address, "encoding-version", version))
+        let place = &self.output.place;
+        place
+            .text_attribute(address, "encoding-type", encoding)
+            .and_then(|()| place.text_attribute(address, "encoding-version", version))
             .map_err(|fault| self.output.fault(address, fault))
     }
 

@@ -1,8 +1,13 @@
-//! A file in another form: other compression and chunks, CSR for every matrix, some of the cells and
-//! genes. Every element is kept; matrices and graphs are streamed.
+//! A file in another form: h5ad or zarr, other compression and chunks, CSR for every matrix, some of
+//! the cells and genes; every element is kept, matrices and graphs are streamed. Or its counts alone
+//! as a folder of 10x Genomics.
 
+mod form;
+mod mtx;
 mod names;
 mod subset;
+
+pub use form::Form;
 
 use crate::{Error, Result};
 use cellmill_engine::op::CellSet;
@@ -15,8 +20,12 @@ use std::path::Path;
 pub struct Convert<'a> {
     /// An h5ad file, a zarr folder, or a file or folder of 10x Genomics.
     pub file: &'a Path,
-    /// The h5ad file to write.
+    /// The file or folder to write.
     pub target: &'a Path,
+    /// What to write.
+    pub form: Form,
+    /// The count matrix for [`Form::Mtx`]; `None`: the one that holds raw counts.
+    pub matrix: Option<&'a str>,
     /// Whether `target` may be replaced.
     pub force: bool,
     /// A text file with the names of the cells to keep, one a line.
@@ -51,13 +60,17 @@ impl Kept {
         self.rows.as_ref().map_or(self.n, |rows| rows.len() as u64)
     }
 
-    fn cells(&self) -> Option<Op> {
+    fn mask(&self) -> Option<Vec<bool>> {
         self.rows.as_ref().map(|rows| {
             let mut mask = vec![false; self.n as usize];
             rows.iter().for_each(|&r| mask[r as usize] = true);
-            Op::SelectCells {
-                cells: CellSet::from_mask(&mask),
-            }
+            mask
+        })
+    }
+
+    fn cells(&self) -> Option<Op> {
+        self.mask().map(|mask| Op::SelectCells {
+            cells: CellSet::from_mask(&mask),
         })
     }
 
@@ -77,9 +90,14 @@ pub fn convert(ctx: &Context, what: &Convert<'_>) -> Result<Converted> {
         ctx.emit(Event::Warning { text: text.clone() });
     }
     crate::result::refuse_input_as_target(&file, what.target)?;
+    let writer = match what.form {
+        Form::H5ad => H5adWriter::create,
+        Form::Zarr => H5adWriter::create_zarr,
+        Form::Mtx => return mtx::write(ctx, file, what),
+    };
     let cells = names::kept(&file, "obs", what.cells)?;
     let genes = names::kept(&file, "var", what.genes)?;
-    let writer = H5adWriter::create(what.target, what.force)?;
+    let writer = writer(what.target, what.force)?;
     let mut work = Work {
         ctx,
         file: &file,
@@ -135,6 +153,11 @@ impl Work<'_> {
         self.members("uns", &every, &every)
     }
 
+    /// Whether everything is read and written anew.
+    fn anew(&self) -> bool {
+        self.what.gzip.is_some() || self.what.chunk.is_some() || self.what.form == Form::Zarr
+    }
+
     fn members(&mut self, group: &str, rows: &Kept, columns: &Kept) -> Result<()> {
         let names = self.file.keys(group)?;
         if names.is_empty() && self.file.exists(group) {
@@ -159,8 +182,7 @@ impl Work<'_> {
             return Ok(());
         }
         let whole = rows.rows.is_none() && columns.rows.is_none();
-        let anew = self.what.gzip.is_some() || self.what.chunk.is_some();
-        if whole && !anew {
+        if whole && !self.anew() {
             return Ok(self.writer.copy_from(self.file, address, address)?);
         }
         let pair = address.starts_with("obsp/") || address.starts_with("varp/");
@@ -201,11 +223,10 @@ impl Work<'_> {
     /// A matrix, streamed as CSR.
     fn matrix(&mut self, info: &MatrixInfo, rows: &Kept, columns: &Kept) -> Result<()> {
         let address = info.address.as_str();
-        let anew = self.what.gzip.is_some() || self.what.chunk.is_some();
         let fits = info.indices_dtype == info.indptr_dtype
             && ["int32", "int64"].contains(&info.indices_dtype.as_str());
         let whole = rows.rows.is_none() && columns.rows.is_none();
-        if whole && !anew && fits && info.encoding == "csr" && self.file.copies_chunks() {
+        if whole && !self.anew() && fits && info.encoding == "csr" && self.file.copies_chunks() {
             return Ok(self.writer.copy_from(self.file, address, address)?);
         }
         let source = self.file.source(address, None)?;
@@ -231,9 +252,12 @@ impl Work<'_> {
         if let Some(level) = self.what.gzip {
             options.compression = (level > 0).then_some(level);
         }
-        if let Some(entries) = self.what.chunk {
-            options.chunk_entries = entries;
-        }
+        options.chunk_entries = match (self.what.chunk, self.what.form) {
+            (Some(entries), _) => entries,
+            // Each chunk is a file.
+            (None, Form::Zarr) => 1 << 18,
+            (None, _) => options.chunk_entries,
+        };
         let sink = self.writer.csr_sink(address, options)?;
         run_stage(
             self.ctx,

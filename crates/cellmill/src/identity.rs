@@ -31,7 +31,7 @@ pub const HAEMOGLOBIN: &str = "^(HB[^(P)]|Hb[^(p)])";
 const SPIKE_IN: &str = "ERCC-";
 
 /// What the 10x formats call the features that are genes.
-const GENE_EXPRESSION: &str = "Gene Expression";
+pub(crate) const GENE_EXPRESSION: &str = "Gene Expression";
 
 /// The genes of a matrix, by every name that the file gives them.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +98,14 @@ impl Identity {
     /// The gene's entry in the index of var.
     pub fn id(&self, gene: usize) -> &str {
         &self.index[gene]
+    }
+
+    /// The gene's identifier: of a column of identifiers where there is one, else its index.
+    pub fn stable_id(&self, gene: usize) -> &str {
+        let beside = self.ids.as_ref().filter(|_| !self.by_symbol);
+        beside
+            .and_then(|(_, ids)| ids[gene].as_deref())
+            .unwrap_or(&self.index[gene])
     }
 
     fn symbol(&self, gene: usize) -> Option<&str> {

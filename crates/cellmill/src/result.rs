@@ -65,12 +65,19 @@ impl Keep<'_> {
 
 /// Refuses to write to what is read.
 pub(crate) fn refuse_input_as_target(file: &H5ad, target: &Path) -> Result<()> {
-    let same = std::fs::canonicalize(target)
-        .and_then(|t| Ok(t == std::fs::canonicalize(file.path())?))
-        .unwrap_or(false);
-    if same {
+    let input = std::fs::canonicalize(file.path()).ok();
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let is = |path: &Path, whole: bool| match (std::fs::canonicalize(path), &input) {
+        (Ok(path), Some(input)) if whole => path == *input,
+        (Ok(path), Some(input)) => input.is_dir() && path.starts_with(input),
+        _ => false,
+    };
+    if is(target, true) || is(folder, false) {
         return Err(Error::Parameter(format!(
-            "the result {} is the input file; an input is never written to, choose another name",
+            "the result {} is the input, or in it; an input is never written to, choose another name",
             target.display()
         )));
     }

@@ -1,16 +1,39 @@
 //! Options of `convert`.
 
-use super::{MachineArgs, OutputArgs};
-use clap::Args;
+use super::MachineArgs;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// An h5ad file.
+    H5ad,
+    /// A zarr folder of AnnData, version 3.
+    Zarr,
+    /// A folder of 10x Genomics.
+    Mtx,
+}
 
 /// Options of `convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
     /// An h5ad file, a zarr folder, or a file or folder of 10x Genomics.
     pub file: PathBuf,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    /// What is written: an h5ad file, a zarr folder (`.zarr`) or, of the counts alone, a folder of 10x
+    /// Genomics (`.mtx`), as the end of the name says.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+    /// Replaces what stands there.
+    #[arg(long)]
+    pub force: bool,
+    /// What to write, where the name does not say it.
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub to: Option<Form>,
+    /// The count matrix for a folder of 10x Genomics: X, raw/X or layers/NAME; by default the one that
+    /// holds raw counts.
+    #[arg(long, value_name = "ADDRESS")]
+    pub matrix: Option<String>,
     /// Keeps the cells whose names are in this file, one a line, in the order of the input.
     #[arg(long, value_name = "FILE")]
     pub cells: Option<PathBuf>,

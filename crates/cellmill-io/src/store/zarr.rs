@@ -1,8 +1,9 @@
-//! Zarr folders of version 2 and 3: metadata, arrays chunk by chunk.
+//! Zarr folders: metadata, arrays chunk by chunk. Versions 2 and 3 are read, 3 is written.
 
 mod array;
 mod blosc;
 mod codec;
+pub(crate) mod create;
 mod dtype;
 mod metadata;
 

@@ -6,9 +6,12 @@
 //! it. Chunks go to the file in their own order, so that the bytes do not depend on the threads.
 
 use super::Output;
+use super::place::Growing;
+use crate::elem::ArrayData;
 use crate::elem_read::join;
 use crate::error::{Error, Result};
-use crate::store::hdf5::create::{self, Chunking, Dataset};
+use crate::store::hdf5::create::Chunking;
+use crate::store::zarr::create as zarr;
 use cellmill_engine::{Block, Sink, Source, Values};
 use libdeflater::{CompressionLvl, Compressor};
 use std::collections::{BTreeMap, VecDeque};
@@ -138,8 +141,8 @@ pub struct CsrSink {
     address: String,
     options: CsrSinkOptions,
     wide: bool,
-    indices: Dataset,
-    data: Dataset,
+    indices: Growing,
+    data: Growing,
     state: Mutex<State>,
     written: Mutex<Written>,
 }
@@ -165,21 +168,14 @@ impl CsrSink {
             shuffle: options.shuffle && options.compression.is_some(),
             gzip: options.compression,
         };
-        let id = output.file.id();
-        let (at_indices, at_data) = (join(address, "indices"), join(address, "data"));
-        let indices = if wide {
-            Dataset::growing::<i64>(id, &at_indices, chunking)
-        } else {
-            Dataset::growing::<i32>(id, &at_indices, chunking)
-        }
-        .map_err(|fault| output.fault(&at_indices, fault))?;
-        let data = match options.dtype {
-            SinkDtype::F32 => Dataset::growing::<f32>(id, &at_data, chunking),
-            SinkDtype::F64 => Dataset::growing::<f64>(id, &at_data, chunking),
-            SinkDtype::I32 => Dataset::growing::<i32>(id, &at_data, chunking),
-            SinkDtype::I64 => Dataset::growing::<i64>(id, &at_data, chunking),
-        }
-        .map_err(|fault| output.fault(&at_data, fault))?;
+        let index = if wide { SinkDtype::I64 } else { SinkDtype::I32 };
+        let begin = |part: &str, dtype| {
+            let at = join(address, part);
+            let array = output.place.growing(&at, dtype, chunking);
+            array.map_err(|fault| output.fault(&at, fault))
+        };
+        let indices = begin("indices", index)?;
+        let data = begin("data", options.dtype)?;
         Ok(Self {
             output,
             address: address.into(),
@@ -297,6 +293,10 @@ impl CsrSink {
     }
 
     fn pack(&self, bytes: Vec<u8>, size: usize) -> Result<Vec<u8>> {
+        if self.output.place.is_zarr() {
+            return zarr::gzip(bytes, self.options.compression)
+                .map_err(|fault| self.output.fault(&self.address, fault));
+        }
         let Some(level) = self.options.compression else {
             return Ok(bytes);
         };
@@ -367,21 +367,20 @@ impl CsrSink {
             *sum += n;
             Some(*sum)
         }));
-        let dims = [rows + 1];
-        let entries = self.options.chunk_entries.min(rows + 1);
-        let chunking = Chunking {
-            entries,
-            shuffle: self.options.shuffle && self.options.compression.is_some(),
-            gzip: self.options.compression,
-        };
-        let id = self.output.file.id();
-        let outcome = if self.wide {
-            let starts: Vec<i64> = starts.map(|p| p as i64).collect();
-            create::numbers(id, &at, Some(&dims), &starts, Some(chunking), true)
+        let starts = if self.wide {
+            ArrayData::I64(starts.map(|p| p as i64).collect())
         } else {
-            let starts: Vec<i32> = starts.map(|p| p as i32).collect();
-            create::numbers(id, &at, Some(&dims), &starts, Some(chunking), true)
+            ArrayData::I32(starts.map(|p| p as i32).collect())
         };
+        let outcome = self
+            .indices
+            .end()
+            .and_then(|()| self.data.end())
+            .and_then(|()| {
+                let gzip = self.options.compression;
+                let place = &self.output.place;
+                place.values(&at, Some(&[rows + 1]), &starts, gzip, true)
+            });
         outcome.map_err(|fault| self.output.fault(&at, fault))
     }
 }

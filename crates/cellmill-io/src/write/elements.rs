@@ -6,12 +6,9 @@ use crate::elem_read::join;
 use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::store::hdf5::Dtype;
-use crate::store::hdf5::create::{self, Chunking};
 use crate::store::hdf5::handle::Outcome;
 use crate::store::hdf5::values::Extent;
 
-/// Entries in a chunk of what is compressed or can grow.
-const CHUNK: u64 = 1 << 16;
 /// Arrays below this many values are not worth compressing.
 const SMALL: usize = 1024;
 
@@ -38,14 +35,22 @@ pub(super) fn write(to: &H5adWriter, address: &str, element: &Elem) -> Result<()
         Elem::Column(column) => write_column(to, address, column),
         Elem::Scalar(value) => scalar(to, address, value),
         Elem::Null => {
-            done(to, address, create::null(to.id(), address))?;
+            done(to, address, to.place().null(address))?;
             to.encode(address, "null", "0.1.0")
         }
         Elem::Foreign {
             file,
             address: from,
-            ..
+            encoding,
         } => {
+            if to.is_zarr() {
+                return Err(Error::Unsupported {
+                    path: file.clone(),
+                    element: from.clone(),
+                    what: format!("it is {encoding}, which is not written to zarr"),
+                    instead: "remove it, or convert to h5ad".into(),
+                });
+            }
             let source = Opened::open(file)?;
             let from = source.resolve(from)?;
             super::copy::copy(to, &source, &from, address)
@@ -92,26 +97,7 @@ fn values(
         .options()
         .compression
         .filter(|_| data.len() >= SMALL && dims.is_some());
-    let chunking = (gzip.is_some() || growing).then_some(Chunking {
-        entries: CHUNK.min(data.len().max(1) as u64),
-        shuffle: gzip.is_some(),
-        gzip,
-    });
-    let id = to.id();
-    let outcome = match data {
-        ArrayData::Bool(v) => create::bools(id, address, dims, v),
-        ArrayData::I8(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::I16(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::I32(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::I64(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::U8(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::U16(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::U32(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::U64(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::F32(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::F64(v) => create::numbers(id, address, dims, v, chunking, growing),
-        ArrayData::Str(v) => create::texts(id, address, dims, v),
-    };
+    let outcome = to.place().values(address, dims, data, gzip, growing);
     done(to, address, outcome)
 }
 
@@ -160,23 +146,20 @@ fn dataframe(to: &H5adWriter, address: &str, frame: &DataFrame) -> Result<()> {
             return Err(refuse(to, address, what));
         }
     }
-    let id = to.id();
     done(
         to,
         address,
-        create::text_attribute(id, address, "_index", index),
+        to.place().text_attribute(address, "_index", index),
     )?;
     done(
         to,
         address,
-        create::texts_attribute(id, address, "column-order", &order),
+        to.place().texts_attribute(address, "column-order", &order),
     )?;
     let inner = join(address, index);
-    done(
-        to,
-        &inner,
-        create::texts(id, &inner, Some(&[frame.index.len() as u64]), &frame.index),
-    )?;
+    let n = [frame.index.len() as u64];
+    let names = ArrayData::Str(frame.index.clone());
+    values(to, &inner, Some(&n), &names, false)?;
     to.encode(&inner, "string-array", "0.2.0")?;
     for (name, column) in &frame.columns {
         let n = match column {
@@ -216,7 +199,7 @@ fn categorical(to: &H5adWriter, address: &str, c: &Categorical) -> Result<()> {
     done(
         to,
         address,
-        create::bool_attribute(to.id(), address, "ordered", c.ordered),
+        to.place().bool_attribute(address, "ordered", c.ordered),
     )?;
     let n = c.categories.len();
     if let Some(code) = c
@@ -272,7 +255,7 @@ fn sparse(to: &H5adWriter, address: &str, matrix: &SparseMatrix) -> Result<()> {
     done(
         to,
         address,
-        create::integers_attribute(to.id(), address, "shape", &shape),
+        to.place().integers_attribute(address, "shape", &shape),
     )?;
     let part = |name: &str, data: &ArrayData| {
         values(

@@ -251,13 +251,17 @@ impl Array {
                 Ok(bytes.chunks_exact((*n).max(1)).map(text).collect())
             }
             ZarrDtype::Text => {
-                if self.shape.len() > 1 {
-                    let what = "strings of more than one dimension are not read";
+                // Chunks of whole rows are the strings in their order.
+                let inner = self.shape.get(1..).unwrap_or_default();
+                let whole = |(s, c): (&u64, &u64)| c == s || *s == 0;
+                if !inner.iter().zip(self.chunk.iter().skip(1)).all(whole) {
+                    let what = "strings in chunks that cut rows are not read";
                     return Err(self.origin.malformed(&self.address, what));
                 }
                 let n = self.len().unwrap_or(0) as usize;
                 let mut all: Vec<String> = Vec::new();
-                let step = self.chunk.first().copied().unwrap_or(1) as usize;
+                let width = inner.iter().product::<u64>() as usize;
+                let step = self.chunk.first().copied().unwrap_or(1) as usize * width;
                 self.each_chunk(|index, bytes| {
                     let first = index.first().copied().unwrap_or(0) as usize * step;
                     all.resize(first.min(n), String::new());
