@@ -193,9 +193,10 @@ impl H5ad {
         match &self.store {
             Store::Hdf5(file) => matches!(file.find(address), Ok(Some(_))),
             Store::Tables(tables) => tables.exists(address),
-            // anndata writes a null where there is no raw.
+            // anndata writes a null where there is no raw or X; in uns it is Python's None.
             Store::Zarr(zarr) => {
-                matches!(zarr.node(address), Ok(Some(node)) if node.text("encoding-type") != Some("null"))
+                let none = |node: &Node| node.text("encoding-type") == Some("null");
+                matches!(zarr.node(address), Ok(Some(node)) if address.contains('/') || !none(&node))
             }
             Store::Together(_) => matches!(address, "X" | "obs" | "var"),
         }
