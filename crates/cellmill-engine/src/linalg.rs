@@ -1,7 +1,11 @@
 //! Dense linear algebra on small matrices, and the products of the kept columns with them.
 
+mod krylov;
 mod pca;
 mod project;
+mod tiles;
 
-pub use pca::{Pca, pca};
+pub use krylov::{BlockKrylov, block_krylov};
+pub use pca::{MOST_GRAM, Pca, pca};
 pub use project::{Scores, project};
+pub(crate) use tiles::{TILE, Tiles};

@@ -7,6 +7,8 @@ mod executor;
 mod group_totals;
 #[path = "engine/groups.rs"]
 mod groups;
+#[path = "engine/krylov.rs"]
+mod krylov;
 #[path = "engine/laws.rs"]
 mod laws;
 #[path = "engine/pca.rs"]

@@ -3,6 +3,10 @@
 //! A gene is named in the index of var; files whose index holds Ensembl identifiers name the symbol
 //! in a column beside it, 10x files the identifier. Names, symbols and identifiers all find a gene.
 
+mod named;
+
+pub use named::Named;
+
 use crate::{Error, Result};
 use cellmill_io::{ArrayData, Column, DataFrame};
 use regex::Regex;
@@ -140,16 +144,21 @@ impl Identity {
     pub fn matches_some(&self, pattern: &str) -> Result<Vec<u32>> {
         let found = self.matches(pattern)?;
         if found.is_empty() {
-            let first: Vec<&str> = (0..self.len().min(3)).map(|i| self.name(i)).collect();
             return Err(Error::Data(format!(
                 "no gene matches {pattern:?} among {} {} such as {}; name the column of var that holds \
                  symbols with --gene-symbols",
                 self.len(),
                 self.searched(),
-                first.join(", ")
+                self.first_names()
             )));
         }
         Ok(found)
+    }
+
+    /// How names look.
+    fn first_names(&self) -> String {
+        let first: Vec<&str> = (0..self.len().min(3)).map(|i| self.name(i)).collect();
+        first.join(", ")
     }
 
     /// What patterns look at, in words.
@@ -344,7 +353,7 @@ pub(crate) fn strings(column: &Column) -> Option<Vec<Option<String>>> {
 mod tests {
     use super::*;
 
-    fn frame(index: &[&str], columns: &[(&str, &[&str])]) -> DataFrame {
+    pub(super) fn frame(index: &[&str], columns: &[(&str, &[&str])]) -> DataFrame {
         let text = |v: &[&str]| v.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
         DataFrame {
             index_name: "_index".into(),
@@ -356,7 +365,7 @@ mod tests {
         }
     }
 
-    fn ensembl() -> DataFrame {
+    pub(super) fn ensembl() -> DataFrame {
         frame(
             &[
                 "ENSG00000198899",

@@ -9,6 +9,7 @@ pub use several::{Several, open as open_files};
 pub(crate) use genes::{gather_rows, select as select_rows, take_elem, take_rows};
 
 use crate::counts::{Kind, Sample};
+use crate::identity::Identity;
 use crate::{Error, Result};
 use cellmill_engine::Source as _;
 use cellmill_engine::source::Selected;
@@ -76,6 +77,8 @@ pub struct Input {
     pub source: Selected<Arc<dyn FileMatrix>>,
     /// The genes that are selected: `var`, or `raw/var` with the columns of `var` joined to it.
     pub var: DataFrame,
+    /// Of the genes that are selected, those that are never highly variable; empty: none.
+    pub(crate) excluded: Vec<bool>,
     /// Sentences for the user: which matrix was taken and why.
     pub notes: Vec<String>,
 }
@@ -107,8 +110,42 @@ impl Input {
             matrix,
             source: Selected::whole(source)?,
             var,
+            excluded: Vec::new(),
             notes,
         })
+    }
+
+    /// Excludes genes from those that may be highly variable, by the words of
+    /// [`Identity::named`]; they stay in every total.
+    ///
+    /// # Errors
+    /// As [`Identity::named`], and [`Error::Data`] when no gene is left.
+    pub(crate) fn exclude(&mut self, words: &[String], genes: &Identity) -> Result<()> {
+        if words.is_empty() {
+            return Ok(());
+        }
+        let named = genes.named(words)?;
+        self.excluded = named.genes;
+        let n = self.n_excluded();
+        if n == genes.len() {
+            return Err(Error::Data(format!(
+                "hvg_exclude ({}) names all {n} genes, and none is left to be highly variable",
+                words.join(", ")
+            )));
+        }
+        let unknown = named.unknown.map_or(String::new(), |(n, first)| {
+            format!("; {n} names of lists are not among the genes, {first} the first")
+        });
+        self.notes.push(format!(
+            "hvg_exclude ({}): {n} genes are never highly variable, and stay in totals{unknown}",
+            words.join(", ")
+        ));
+        Ok(())
+    }
+
+    /// How many genes are never highly variable.
+    pub(crate) fn n_excluded(&self) -> usize {
+        self.excluded.iter().filter(|&&excluded| excluded).count()
     }
 
     /// Selects among the cells and genes that are selected: a mask of the cells, and columns; `None`:
@@ -135,6 +172,10 @@ impl Input {
         self.source.select(cells, columns)?;
         if let Some(genes) = genes {
             self.var = select_rows(&self.var, genes)?;
+            if !self.excluded.is_empty() {
+                let of = |&gene: &u32| self.excluded.get(gene as usize).copied();
+                self.excluded = genes.iter().filter_map(of).collect();
+            }
         }
         Ok(())
     }

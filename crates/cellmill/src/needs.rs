@@ -5,6 +5,7 @@ use crate::params::{RunParams, WriteX};
 use crate::pp::highly_variable_genes::Selection;
 use crate::{Result, pp, run};
 use cellmill_engine::keep::{KeptColumns, Precision};
+use cellmill_engine::linalg::{BlockKrylov, MOST_GRAM};
 use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::{CellTotals, CountCheck, Gram, GroupMoments, GroupSums, Term, Via};
 use cellmill_engine::run::smallest_stage;
@@ -103,7 +104,11 @@ pub(crate) fn needs(
             bytes: held + totals + rows + read_2,
         },
         Need {
-            stage: "Gram matrix",
+            stage: if k > u64::from(MOST_GRAM) {
+                "block Krylov"
+            } else {
+                "Gram matrix"
+            },
             bytes: held + totals + rows + gram_bytes,
         },
         Need {
@@ -118,13 +123,22 @@ pub(crate) fn needs(
     Ok(needs)
 }
 
-/// The Gram matrix of `k` kept columns of `n` cells; then the eigenproblem and the projection.
+/// The Gram matrix of `k` kept columns of `n` cells (of many columns, a pass of block Krylov); then
+/// the eigenproblem and the projection.
 pub(crate) fn of_components(grid: &Grid, n: u64, k: u64, n_comps: u64) -> (u64, u64) {
-    let gram = Gram::new(k as u32);
     let spans = grid.n_spans().max(1);
-    let states = u64::from(spans.ilog2()) + 3;
-    let folds = gram.state_bytes(0) * states.min(spans as u64 + 1) + gram.fold_bytes() + READER;
-    let eigen = 8 * k * (k + 1) / 2 + 5 * 8 * k * k;
+    let states = (u64::from(spans.ilog2()) + 3).min(spans as u64 + 1);
+    let (folds, eigen) = if k > u64::from(MOST_GRAM) {
+        let state = BlockKrylov::state_bytes(k, n_comps);
+        let basis = BlockKrylov::bytes(k, n_comps);
+        (basis + state * states + 32 * k + READER, basis)
+    } else {
+        let gram = Gram::new(k as u32);
+        (
+            gram.state_bytes(0) * states + gram.fold_bytes() + READER,
+            8 * k * (k + 1) / 2 + 5 * 8 * k * k,
+        )
+    };
     let project = 4 * n * n_comps + READER + 16 * k * n_comps;
     (folds, eigen.max(project))
 }

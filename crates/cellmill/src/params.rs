@@ -102,6 +102,10 @@ pub struct RunParams {
     pub log_base: Option<f64>,
     /// Which genes are selected.
     pub hvg: HvgParams,
+    /// Genes that are never highly variable, and stay in totals: names, patterns, families, `@FILE`
+    /// ([`crate::identity::Identity::named`]). Means, bins and normalised dispersions are those of
+    /// all genes; the best of the others are selected.
+    pub hvg_exclude: Vec<String>,
     /// The obs column of batches in which genes are selected one by one; `None`: in all cells.
     pub batch_key: Option<String>,
     /// Principal components; `None`: scanpy's rule (50).
@@ -152,6 +156,7 @@ impl Default for RunParams {
             target_sum: TargetSum::Fixed(1e4),
             log_base: None,
             hvg: HvgParams::default(),
+            hvg_exclude: Vec::new(),
             batch_key: None,
             n_comps: None,
             n_neighbors: 15,
@@ -296,6 +301,13 @@ impl RunParams {
         if self.hvg.filter_unexpressed {
             let yes = Elem::Scalar(cellmill_io::Scalar::Bool(true));
             entries.push(("filter_unexpressed_genes", yes));
+        }
+        if !self.hvg_exclude.is_empty() {
+            let words = Array {
+                shape: vec![self.hvg_exclude.len() as u64],
+                data: ArrayData::Str(self.hvg_exclude.clone()),
+            };
+            entries.push(("hvg_exclude", Elem::Array(words)));
         }
         if let Some(key) = &self.batch_key {
             entries.push(("batch_key", text(key)));

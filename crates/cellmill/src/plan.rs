@@ -9,6 +9,7 @@ use crate::{Result, pp};
 use cellmill_engine::error::human_bytes;
 use cellmill_engine::grid::BLOCK_ENTRIES;
 use cellmill_engine::keep::{KeptColumns, Precision};
+use cellmill_engine::linalg::{BlockKrylov, MOST_GRAM};
 use cellmill_engine::{Context, Op, Source};
 use cellmill_io::H5ad;
 use serde::Serialize;
@@ -96,7 +97,13 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     let per_gene = 24 * u64::from(n_genes) * batches * (threads + 7);
     let entries = ((nnz as f64 * SELECTED_SHARE) as u64).min(n.saturating_mul(selected));
     let kept = KeptColumns::estimate(selected as u32, Precision::F32, entries, n);
-    let gram = 8 * selected * (selected + 1) / 2 * (threads + 7) + 3 * 8 * selected * selected;
+    let krylov = selected > u64::from(MOST_GRAM);
+    let gram = if krylov {
+        BlockKrylov::bytes(selected, n_comps)
+            + BlockKrylov::state_bytes(selected, n_comps) * (threads + 7)
+    } else {
+        8 * selected * (selected + 1) / 2 * (threads + 7) + 3 * 8 * selected * selected
+    };
     let scores = 4 * n * n_comps;
     let graph =
         n * (params.n_neighbors as u64 - 1) * (4 + 8) + n * params.n_neighbors as u64 * 2 * 8;
@@ -108,23 +115,26 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         crate::params::TargetSum::Fixed(t) => format!("normalize_total({t})"),
         crate::params::TargetSum::Median => "normalize_total(median of read 1)".to_owned(),
     };
-    let by = match (&params.batch_key, params.hvg.flavor.name()) {
+    let mut by = match (&params.batch_key, params.hvg.flavor.name()) {
         (None, flavor) => format!("flavour {flavor}"),
         (Some(key), flavor) => format!("flavour {flavor}, {batches} batches of obs/{key}"),
     };
+    if input.n_excluded() > 0 {
+        by += &format!("; {} genes excluded", input.n_excluded());
+    }
     let chosen = match params.hvg.selection {
         Selection::Top(k) => format!("var/highly_variable: {k} genes ({by})"),
         Selection::Cutoffs { .. } => {
             format!("var/highly_variable: genes within the cut-offs ({by})")
         }
     };
-    let mut second = vec![
-        format!(
-            "kept columns of the selected genes, about {}",
-            human_bytes(kept)
-        ),
-        "Gram matrix of the kept columns".to_owned(),
-    ];
+    let mut second = vec![format!(
+        "kept columns of the selected genes, about {}",
+        human_bytes(kept)
+    )];
+    if !krylov {
+        second.push("Gram matrix of the kept columns".to_owned());
+    }
     match params.write_x {
         WriteX::Lognorm => {
             second.push("X of the result, log-normalised f32, gzip".to_owned());
@@ -220,7 +230,12 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             0,
             Vec::new(),
             vec![format!(
-                "obsm/X_pca: {n_comps} components from the kept columns"
+                "obsm/X_pca: {n_comps} components from the kept columns, {}",
+                if krylov {
+                    "by block Krylov: some ten to forty passes over them"
+                } else {
+                    "by the eigenvectors of their Gram matrix"
+                }
             )],
             gram + scores,
         ),

@@ -32,6 +32,8 @@ pub struct Summary {
     pub n_genes: u64,
     /// Genes that were selected.
     pub n_highly_variable: u64,
+    /// Genes that were not allowed to be.
+    pub n_hvg_excluded: u64,
     /// Principal components.
     pub n_comps: usize,
     /// For each column of clusters: its name, the number of clusters, their modularity.
@@ -268,6 +270,7 @@ pub fn run_on(
         n_cells,
         n_genes: u64::from(n_genes),
         n_highly_variable: selected.len() as u64,
+        n_hvg_excluded: input.n_excluded() as u64,
         n_comps,
         clusters,
         mixing,

@@ -67,12 +67,16 @@ fn de_target_sum<'de, D: Deserializer<'de>>(d: D) -> Result<Option<TargetSum>, D
     }
 }
 
-fn de_one_or_many<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<f64>, D::Error> {
+fn de_one_or_many<'de, D, T>(d: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Either {
-        One(f64),
-        Many(Vec<f64>),
+    enum Either<T> {
+        One(T),
+        Many(Vec<T>),
     }
     Ok(match Either::deserialize(d)? {
         Either::One(x) => vec![x],
@@ -128,6 +132,13 @@ pub struct RunArgs {
     /// The obs column of batches: genes are found in each, and those kept that most agree on.
     #[arg(long, value_name = "KEY", help_heading = "Genes")]
     pub batch_key: Option<String>,
+    /// Genes that are never highly variable, and stay in totals: a name or shell-like pattern of
+    /// whole names, symbols or identifiers ('MT-*'), a family (mt, ribo, hb), or @FILE, a list of
+    /// names, one a line. Statistics are those of all genes; the best of the others are selected. May
+    /// be given several times.
+    #[arg(long, value_name = "GENES", help_heading = "Genes")]
+    #[serde(deserialize_with = "de_one_or_many")]
+    pub hvg_exclude: Vec<String>,
     /// Number of highly variable genes [default: 2000, unless a cut-off is given].
     #[arg(long, value_name = "N", help_heading = "Genes",
           conflicts_with_all = ["min_mean", "max_mean", "min_disp", "max_disp"])]
@@ -265,6 +276,11 @@ impl RunArgs {
                 .max_disp
                 .or(other.max_disp.filter(|_| self.n_top_genes.is_none())),
             flavor: self.flavor.or(other.flavor),
+            hvg_exclude: if self.hvg_exclude.is_empty() {
+                other.hvg_exclude
+            } else {
+                self.hvg_exclude
+            },
             batch_key: self.batch_key.or(other.batch_key),
             n_bins: self.n_bins.or(other.n_bins),
             span: self.span.or(other.span),
@@ -341,6 +357,7 @@ impl RunArgs {
             target_sum: self.target_sum.unwrap_or(d.target_sum),
             log_base: self.log_base,
             hvg,
+            hvg_exclude: self.hvg_exclude.clone(),
             batch_key: self.batch_key.clone(),
             n_comps: self.n_comps,
             n_neighbors: self.n_neighbors.unwrap_or(d.n_neighbors),

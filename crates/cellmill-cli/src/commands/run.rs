@@ -40,10 +40,14 @@ pub fn run(args: WholeArgs, connect: Option<Connect<'_>>) -> Result<()> {
         eprintln!();
         eprint!("{}", machine.progress.table());
         say!(
-            "{} cells x {} genes: {} highly variable genes, {} components",
+            "{} cells x {} genes: {} highly variable genes{}, {} components",
             summary.n_cells,
             summary.n_genes,
             summary.n_highly_variable,
+            match summary.n_hvg_excluded {
+                0 => String::new(),
+                n => format!(" ({n} excluded)"),
+            },
             summary.n_comps
         )?;
         for (name, n, modularity) in &summary.clusters {

@@ -6,6 +6,10 @@ use crate::{Context, Error, Event, Result};
 use faer::{Mat, Par, Side};
 use std::time::Instant;
 
+/// Up to this many columns the Gram matrix is made; of more, [`super::block_krylov`] finds the
+/// components.
+pub const MOST_GRAM: u32 = 4096;
+
 /// Principal components of the columns (scanpy.pp.pca), centred or as they are
 /// (`zero_center=False`).
 #[derive(Debug, Clone, PartialEq)]
@@ -40,13 +44,7 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
     ctx.cancel().check()?;
     let started = Instant::now();
     let k = gram.k;
-    let most = (k as u64).min(gram.n);
-    if n_comps == 0 || n_comps as u64 > most {
-        return Err(Error::Parameter(format!(
-            "n_comps is {n_comps} and must be from 1 to {most}, the smaller of {} cells and {k} genes",
-            gram.n
-        )));
-    }
+    refuse_n_comps(n_comps, gram.n, k)?;
     // The covariance, its reduced form and the eigenvectors, with the solver's workspace.
     let held = ctx
         .budget()
@@ -86,12 +84,7 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
         result
     })??;
     if !zero_center {
-        for (component, variance) in variance.iter_mut().enumerate() {
-            let along: f64 = (0..k)
-                .map(|i| mean[i] * loadings[i * n_comps + component])
-                .sum();
-            *variance = (*variance - along * along).max(0.0);
-        }
+        less_means(&mut variance, &loadings, &mean);
     }
     let variance_ratio = variance.iter().map(|v| v / total).collect();
     ctx.emit(Event::StageFinished {
@@ -110,6 +103,49 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
     })
 }
 
+/// The number of components must be possible.
+pub(super) fn refuse_n_comps(n_comps: usize, n: u64, k: usize) -> Result<()> {
+    let most = (k as u64).min(n);
+    if n_comps == 0 || n_comps as u64 > most {
+        return Err(Error::Parameter(format!(
+            "n_comps is {n_comps} and must be from 1 to {most}, the smaller of {n} cells and {k} genes"
+        )));
+    }
+    Ok(())
+}
+
+/// Mean squares of scores become their variances (ddof 0): less the squares of their means.
+pub(super) fn less_means(variance: &mut [f64], loadings: &[f64], mean: &[f64]) {
+    let n_comps = variance.len();
+    for (component, variance) in variance.iter_mut().enumerate() {
+        let along: f64 = mean
+            .iter()
+            .zip(loadings.chunks_exact(n_comps))
+            .map(|(mean, of_gene)| mean * of_gene[component])
+            .sum();
+        *variance = (*variance - along * along).max(0.0);
+    }
+}
+
+/// Loadings, row-major, with the largest of each component (the first of them) positive, from
+/// element `i` of the vector of a component.
+pub(super) fn signed(k: usize, n_comps: usize, vector: impl Fn(usize, usize) -> f64) -> Vec<f64> {
+    let mut loadings = vec![0.0; k * n_comps];
+    for component in 0..n_comps {
+        let mut largest = 0.0f64;
+        for i in 0..k {
+            if vector(i, component).abs() > largest.abs() {
+                largest = vector(i, component);
+            }
+        }
+        let sign = if largest < 0.0 { -1.0 } else { 1.0 };
+        for i in 0..k {
+            loadings[i * n_comps + component] = sign * vector(i, component);
+        }
+    }
+    loadings
+}
+
 fn decompose(covariance: &Mat<f64>, n_comps: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     faer::set_global_parallelism(Par::Seq);
     let k = covariance.nrows();
@@ -120,22 +156,9 @@ fn decompose(covariance: &Mat<f64>, n_comps: usize) -> Result<(Vec<f64>, Vec<f64
     })?;
     let values = eigen.S().column_vector();
     let vectors = eigen.U();
-    let mut variance = Vec::with_capacity(n_comps);
-    let mut loadings = vec![0.0; k * n_comps];
-    for component in 0..n_comps {
-        // The values come in increasing order.
-        let column = k - 1 - component;
-        variance.push(values[column].max(0.0));
-        let mut largest = 0.0f64;
-        for i in 0..k {
-            if vectors[(i, column)].abs() > largest.abs() {
-                largest = vectors[(i, column)];
-            }
-        }
-        let sign = if largest < 0.0 { -1.0 } else { 1.0 };
-        for i in 0..k {
-            loadings[i * n_comps + component] = sign * vectors[(i, column)];
-        }
-    }
+    // The values come in increasing order.
+    let column = |component: usize| k - 1 - component;
+    let variance = (0..n_comps).map(|c| values[column(c)].max(0.0)).collect();
+    let loadings = signed(k, n_comps, |i, component| vectors[(i, column(component))]);
     Ok((variance, loadings))
 }

@@ -1,12 +1,10 @@
 //! The scores of all cells: kept columns times loadings.
 
 use super::Pca;
+use super::tiles::{TILE, Tiles};
 use crate::run::Reservation;
 use crate::{Block, Context, Error, Result, Sink, Source, Values, run_stage};
 use std::sync::{Mutex, PoisonError};
-
-/// Components that are summed at once: as many accumulators as stay in registers.
-const TILE: usize = 16;
 
 /// The scores of all cells (scanpy's `obsm["X_pca"]`).
 #[derive(Debug)]
@@ -40,7 +38,7 @@ pub fn project(ctx: &Context, source: &dyn Source, pca: &Pca) -> Result<Scores> 
         "the scores of the PCA (X_pca)",
     )?;
     let sink = Projector {
-        weights: Weights::new(pca),
+        weights: Tiles::new(pca.k, pca.n_comps, &pca.loadings, &pca.mean),
         data: Mutex::new(Vec::with_capacity(n * pca.n_comps)),
     };
     run_stage(ctx, "project", source, &[], &(), &sink)?;
@@ -56,44 +54,14 @@ pub fn project(ctx: &Context, source: &dyn Source, pca: &Pca) -> Result<Scores> 
     })
 }
 
-/// The loadings in tiles of [`TILE`] components: `tiles x k x TILE`, zeros after the last one.
-struct Weights {
-    k: usize,
-    n_comps: usize,
-    tiles: Vec<[f64; TILE]>,
-    /// `mean · loadings`, tile by tile.
-    offset: Vec<[f64; TILE]>,
-}
-
-impl Weights {
-    fn new(pca: &Pca) -> Self {
-        let n_tiles = pca.n_comps.div_ceil(TILE);
-        let mut tiles = vec![[0.0; TILE]; n_tiles * pca.k];
-        let mut offset = vec![[0.0; TILE]; n_tiles];
-        for gene in 0..pca.k {
-            for component in 0..pca.n_comps {
-                let weight = pca.loadings[gene * pca.n_comps + component];
-                tiles[component / TILE * pca.k + gene][component % TILE] = weight;
-                offset[component / TILE][component % TILE] += pca.mean[gene] * weight;
-            }
-        }
-        Self {
-            k: pca.k,
-            n_comps: pca.n_comps,
-            tiles,
-            offset,
-        }
-    }
-}
-
 struct Projector {
-    weights: Weights,
+    weights: Tiles,
     data: Mutex<Vec<f32>>,
 }
 
 /// The scores of one block.
 struct Kernel<'a, T> {
-    weights: &'a Weights,
+    weights: &'a Tiles,
     block: &'a Block,
     values: &'a [T],
     scores: &'a mut Vec<f32>,
@@ -109,16 +77,8 @@ impl<T: Copy + Into<f64>> pulp::WithSimd for Kernel<'_, T> {
             let range = self.block.row(row);
             let (indices, values) = (&self.block.indices[range.clone()], &self.values[range]);
             for (tile, offset) in w.offset.iter().enumerate() {
-                let weights = &w.tiles[tile * w.k..(tile + 1) * w.k];
-                let mut sums = [0.0f64; TILE];
-                for (&gene, &x) in indices.iter().zip(values) {
-                    let x: f64 = x.into();
-                    let of_gene = &weights[gene as usize];
-                    for lane in 0..TILE {
-                        sums[lane] += x * of_gene[lane];
-                    }
-                }
-                let left = (w.n_comps - tile * TILE).min(TILE);
+                let sums = w.times(tile, indices, values);
+                let left = (w.width - tile * TILE).min(TILE);
                 for lane in 0..left {
                     self.scores.push((sums[lane] - offset[lane]) as f32);
                 }
@@ -135,7 +95,7 @@ impl Sink for Projector {
     }
 
     fn push(&self, part: &mut Vec<f32>, block: &Block) -> Result<()> {
-        part.reserve(block.n_rows() * self.weights.n_comps);
+        part.reserve(block.n_rows() * self.weights.width);
         let arch = pulp::Arch::new();
         match &block.values {
             Values::F32(values) => arch.dispatch(Kernel {
@@ -163,6 +123,6 @@ impl Sink for Projector {
     }
 
     fn part_bytes(&self, _span_entries: u64, span_rows: u64) -> u64 {
-        span_rows * self.weights.n_comps as u64 * 8
+        span_rows * self.weights.width as u64 * 8
     }
 }

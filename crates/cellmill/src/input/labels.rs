@@ -107,14 +107,18 @@ pub(crate) fn of_kept(input: &Input, codes: Vec<i64>) -> Vec<i64> {
 /// # Errors
 /// As [`of_column`].
 pub(crate) fn of_run(input: &Input, params: &RunParams) -> Result<Labels> {
+    let labels = Labels {
+        excluded: input.excluded.clone(),
+        ..Labels::default()
+    };
     let Some(key) = &params.batch_key else {
-        return Ok(Labels::default());
+        return Ok(labels);
     };
     let (codes, names) = of_column(&input.file, key)?;
     let codes = of_kept(input, codes);
     let labels = Labels {
         genes: input.var.index.clone(),
-        ..Labels::default()
+        ..labels
     };
     labels.with_batches(&codes, &names, &[], input.source.n_rows())
 }

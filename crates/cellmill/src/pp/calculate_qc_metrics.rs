@@ -8,6 +8,12 @@ use cellmill_io::{ArrayData, Column};
 
 /// The set of genes that stands for mitochondria: scanpy's tutorial names it so.
 pub const MT: &str = "mt";
+/// The families of genes that quality control knows, by the patterns of their names.
+pub(crate) const FAMILIES: [(&str, &str); 3] = [
+    (MT, MITOCHONDRIAL),
+    ("ribo", RIBOSOMAL),
+    ("hb", HAEMOGLOBIN),
+];
 /// scanpy's default numbers of highest genes.
 pub const PERCENT_TOP: [u32; 4] = [50, 100, 200, 500];
 
@@ -230,11 +236,7 @@ impl Columns {
 /// None that data can reach: the patterns are known.
 pub fn families(genes: &Identity) -> Result<Vec<(String, Vec<u32>)>> {
     let mut found = Vec::new();
-    for (name, pattern) in [
-        (MT, MITOCHONDRIAL),
-        ("ribo", RIBOSOMAL),
-        ("hb", HAEMOGLOBIN),
-    ] {
+    for (name, pattern) in FAMILIES {
         let members = genes.matches(pattern)?;
         if !members.is_empty() {
             found.push((name.to_owned(), members));

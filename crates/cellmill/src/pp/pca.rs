@@ -3,7 +3,7 @@
 use crate::slot::{Patch, Slot, dict, floats, matrix, text};
 use crate::{Error, Result, keys};
 use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::linalg::{self, pca, project};
+use cellmill_engine::linalg::{self, MOST_GRAM, block_krylov, pca, project};
 use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::Gram;
 use cellmill_engine::{Context, Op, Reservation, Source, run_stage};
@@ -59,7 +59,7 @@ pub fn n_comps(asked: Option<u32>, n_cells: u64, n_genes: u64) -> Result<usize> 
 /// Matches `sc.pp.pca(zero_center=…)`.
 ///
 /// # Errors
-/// When the kept columns, the Gram matrix or the scores do not fit the budget, no column varies, or
+/// When the kept columns, the Gram matrix (or the Krylov basis) or the scores do not fit the budget, no column varies, or
 /// whatever is wrong with the source.
 pub fn of_matrix(
     ctx: &Context,
@@ -87,8 +87,8 @@ fn selecting(source: &dyn Source, ops: &[Op], selected: Option<&[u32]>) -> Resul
     Ok((ops, width))
 }
 
-/// The components alone, without the scores: one read, and nothing is kept. They are those of
-/// [`of_matrix`], to the last bit.
+/// The components alone, without the scores: one read. Nothing is kept, but of more genes than a
+/// Gram matrix is made of. They are those of [`of_matrix`], to the last bit.
 ///
 /// # Errors
 /// As [`of_matrix`].
@@ -101,6 +101,11 @@ pub fn components(
     zero_center: bool,
 ) -> Result<linalg::Pca> {
     let (mut ops, width) = selecting(source, ops, selected)?;
+    if width > MOST_GRAM {
+        let kept = KeptColumns::new(ctx, source.grid(), width, Precision::F32);
+        run_stage(ctx, "selected genes", source, &ops, &(), &kept)?;
+        return Ok(block_krylov(ctx, &kept, n_comps, zero_center)?);
+    }
     // What kept columns hold.
     ops.push(Op::RoundF32);
     let gram = run_stage(ctx, "Gram matrix", source, &ops, &Gram::new(width), &())?;
@@ -117,16 +122,13 @@ pub fn of_kept(
     n_comps: usize,
     zero_center: bool,
 ) -> Result<(Pca, Reservation)> {
-    let gram = run_stage(
-        ctx,
-        "Gram matrix",
-        kept,
-        &[],
-        &Gram::new(kept.n_cols()),
-        &(),
-    )?;
-    let components = pca(ctx, &gram, n_comps, zero_center)?;
-    drop(gram);
+    let components = if kept.n_cols() > MOST_GRAM {
+        block_krylov(ctx, kept, n_comps, zero_center)?
+    } else {
+        let reduce = Gram::new(kept.n_cols());
+        let gram = run_stage(ctx, "Gram matrix", kept, &[], &reduce, &())?;
+        pca(ctx, &gram, n_comps, zero_center)?
+    };
     let scores = project(ctx, kept, &components)?;
     let pca = Pca {
         n_comps,

@@ -118,7 +118,7 @@ pub fn counts_of_state(
     state: &[u8],
 ) -> Result<CountsRead> {
     let found = run::finish(&counts_reduction(input.source.n_cols())?, state)?;
-    checked(ctx, input, params, Labels::default(), found)
+    checked(ctx, input, params, labels::of_run(input, params)?, found)
 }
 
 fn checked(

@@ -24,8 +24,8 @@ impl QualityControl {
     /// files the features that are genes, and the cells that a file names.
     ///
     /// # Errors
-    /// When the column of symbols is not there, a name of a cell is unknown, or `max_mt` was given
-    /// and no gene is mitochondrial.
+    /// When the column of symbols is not there, a name of a cell is unknown, `max_mt` was given and
+    /// no gene is mitochondrial, or a word of `hvg_exclude` stands for no gene.
     pub fn prepare(input: &mut Input, params: &RunParams) -> Result<Self> {
         let cells = match &params.filters.cells {
             None => None,
@@ -51,6 +51,7 @@ impl QualityControl {
         }
         let genes = Identity::of(&input.var, params.gene_symbols.as_deref())?;
         input.notes.extend(genes.notes());
+        input.exclude(&params.hvg_exclude, &genes)?;
         let dtype = SumDtype::of(&input.file.matrix_info(&input.matrix)?.data_dtype);
         let qc = QcParams {
             qc_vars: calculate_qc_metrics::families(&genes)?,

@@ -1,0 +1,328 @@
+//! Principal components of many columns: randomised block Krylov.
+
+mod basis;
+
+use super::pca::{Pca, refuse_n_comps, signed};
+use crate::reduce::{GeneMoments, GramTimes, Moments, Times};
+use crate::{Context, Error, Reservation, Result, Source, run_stage};
+use basis::Basis;
+use faer::{Mat, Par, Side};
+use rand_mt::Mt;
+
+/// Of the signs of the first block.
+const SEED: u32 = 0;
+/// A component is done when its residual is below this share of the gap to its neighbours: the sine
+/// of its angle with the exact one is then at most this (Davis and Kahan).
+const ANGLE: f64 = 1e-7;
+/// Or below this share of the largest value, which rounding reaches: values that are as good as
+/// equal have no directions of their own.
+const FLOOR: f64 = 1e-12;
+/// Passes after which it is given up.
+const MOST_PASSES: u32 = 300;
+
+/// Principal components of `k` columns without their Gram matrix: a randomised block Krylov method
+/// (Musco and Musco 2015, algorithm 2), with all blocks orthogonal, until components are as good as
+/// those of a full decomposition; when the basis is full it restarts from the best vectors and goes
+/// on where it was (Wu and Simon 2000).
+///
+/// A pass is one fold, [`GramTimes`], wherever it runs; what is between the passes is small. The
+/// first block is of signs, from a fixed seed. The bits do not depend on the number of threads.
+pub struct BlockKrylov {
+    k: usize,
+    n_comps: usize,
+    zero_center: bool,
+    /// Columns of a block.
+    width: usize,
+    moments: Moments,
+    /// What is taken off each column.
+    centre: Vec<f64>,
+    total: f64,
+    basis: Basis,
+    /// The newest columns of the basis, which the next pass multiplies.
+    fresh: usize,
+    /// Qᵀ A Q, of all columns but the newest.
+    projected: Mat<f64>,
+    passes: u32,
+    _held: Reservation,
+}
+
+impl BlockKrylov {
+    /// Of `k` columns.
+    ///
+    /// # Errors
+    /// [`Error::Budget`] when the basis does not fit.
+    pub fn new(ctx: &Context, k: u32, n_comps: usize, zero_center: bool) -> Result<Self> {
+        let held = ctx.budget().reserve(
+            Self::bytes(k.into(), n_comps as u64),
+            "the Krylov basis of the PCA",
+        )?;
+        let k = k as usize;
+        let (width, most) = sizes(k as u64, n_comps as u64);
+        Ok(Self {
+            k,
+            n_comps,
+            zero_center,
+            width: width as usize,
+            moments: Moments::of_all(&[]),
+            centre: vec![0.0; k],
+            total: 0.0,
+            basis: Basis::new(k, most as usize),
+            fresh: 0,
+            projected: Mat::zeros(most as usize, most as usize),
+            passes: 0,
+            _held: held,
+        })
+    }
+
+    /// Bytes that it takes, with what it works on between two passes.
+    pub fn bytes(k: u64, n_comps: u64) -> u64 {
+        let (width, most) = sizes(k, n_comps);
+        let blocks = 6 * width * 8 + GramTimes::bytes(1, width);
+        k * (8 * (most + 2 * n_comps + 6) + blocks) + 8 * 8 * most * most
+    }
+
+    /// The state of one span in a pass: bytes.
+    pub fn state_bytes(k: u64, n_comps: u64) -> u64 {
+        GramTimes::bytes(k, sizes(k, n_comps).0) + 32 * k
+    }
+
+    /// What the first pass folds.
+    ///
+    /// # Errors
+    /// None that data can cause.
+    pub fn first(&self) -> Result<(GeneMoments, GramTimes)> {
+        let signs = signs(self.k * self.width, SEED);
+        Ok((
+            GeneMoments::new(self.k as u32),
+            GramTimes::new(self.k as u32, self.width, &signs, &self.centre)?,
+        ))
+    }
+
+    /// Takes what the first pass found.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] unless `1 <= n_comps <= min(n, k)`; [`Error::Data`] when no column
+    /// varies; [`Error::Cancelled`].
+    pub fn begin(&mut self, ctx: &Context, (moments, times): (Moments, Times)) -> Result<()> {
+        refuse_n_comps(self.n_comps, moments.n, self.k)?;
+        let n = moments.n as f64;
+        self.total = moments.variance.iter().sum();
+        if self.zero_center {
+            self.centre.clone_from(&moments.mean);
+        } else {
+            self.total *= (n - 1.0).max(0.0) / n;
+        }
+        if !self.total.is_finite() || self.total <= 0.0 {
+            return Err(Error::Data(format!(
+                "the PCA found no variance in the {} selected genes of {} cells (total variance {})",
+                self.k, moments.n, self.total
+            )));
+        }
+        self.moments = moments;
+        self.passes = 1;
+        let w = self.product(&times)?;
+        self.fresh = self.basis.append(ctx, w, 0.0)?;
+        if self.fresh == 0 {
+            self.restock(ctx)?;
+        }
+        Ok(())
+    }
+
+    /// What the next pass folds.
+    ///
+    /// # Errors
+    /// None that data can cause.
+    pub fn next(&self) -> Result<GramTimes> {
+        let rows = self.basis.last(self.fresh);
+        GramTimes::new(self.k as u32, self.fresh, &rows, &self.centre)
+    }
+
+    /// Takes what a pass found: the components, or nothing where another pass is needed.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the components do not settle; [`Error::Cancelled`].
+    pub fn advance(&mut self, ctx: &Context, times: &Times) -> Result<Option<Pca>> {
+        self.passes += 1;
+        let mut w = self.product(times)?;
+        let used = self.basis.used();
+        let first = used - self.fresh;
+        let along = self.basis.project_out(ctx, &mut w)?;
+        for j in 0..self.fresh {
+            for i in 0..used {
+                let value = if i < first {
+                    along[(i, j)]
+                } else {
+                    // Equal but for rounding.
+                    (along[(i, j)] + along[(first + j, i - first)]) / 2.0
+                };
+                self.projected[(i, first + j)] = value;
+                self.projected[(first + j, i)] = value;
+            }
+        }
+        // Twice is enough.
+        self.basis.project_out(ctx, &mut w)?;
+        let (values, vectors) = decreasing(&self.projected.submatrix(0, 0, used, used).to_owned())?;
+        let residuals = residuals(&w, &vectors, first);
+        let wanted = self.n_comps.min(used);
+        let gap = |i: usize| {
+            let above = if i == 0 {
+                f64::INFINITY
+            } else {
+                values[i - 1] - values[i]
+            };
+            let below = values.get(i + 1).map_or(0.0, |next| values[i] - next);
+            above.min(below)
+        };
+        let open = (0..wanted)
+            .filter(|&i| residuals[i] > (ANGLE * gap(i)).max(FLOOR * values[0].abs()))
+            .count();
+        if used >= self.n_comps && open == 0 {
+            return Ok(Some(self.components(ctx, &values, &vectors)?));
+        }
+        if self.passes >= MOST_PASSES {
+            return Err(Error::Data(format!(
+                "{open} of {} principal components of {} genes did not settle in {MOST_PASSES} \
+                 passes; ask for fewer components, or select genes first",
+                self.n_comps, self.k
+            )));
+        }
+        if used + w.ncols() > self.basis.most() && self.basis.most() < self.k {
+            let kept = (self.n_comps + self.width).min(used);
+            self.basis.turn(ctx, &vectors, kept)?;
+            self.projected = Mat::zeros(self.basis.most(), self.basis.most());
+            for (i, &value) in values[..kept].iter().enumerate() {
+                self.projected[(i, i)] = value;
+            }
+        }
+        self.fresh = self.basis.append(ctx, w, values[0].abs())?;
+        if self.fresh == 0 {
+            // What is left of the matrix is nothing: any direction serves.
+            self.restock(ctx)?;
+        }
+        Ok(None)
+    }
+
+    /// A block of new directions, where the last one had none.
+    fn restock(&mut self, ctx: &Context) -> Result<()> {
+        let signs = signs(self.k * self.width, SEED + self.passes);
+        let mut w = Mat::from_fn(self.k, self.width, |i, j| signs[i * self.width + j]);
+        self.basis.project_out(ctx, &mut w)?;
+        self.basis.project_out(ctx, &mut w)?;
+        self.fresh = self.basis.append(ctx, w, 0.0)?;
+        Ok(())
+    }
+
+    /// The covariance (or XᵀX / n) times the block.
+    fn product(&self, times: &Times) -> Result<Mat<f64>> {
+        let width = times.width;
+        if times.product.len() != self.k * width || times.n != self.moments.n {
+            return Err(Error::Bug(
+                "a pass of the PCA folded another matrix than the one before".to_owned(),
+            ));
+        }
+        let n = times.n as f64;
+        let ddof = if self.zero_center {
+            (n - 1.0).max(1.0)
+        } else {
+            n
+        };
+        Ok(Mat::from_fn(self.k, width, |i, j| {
+            (times.product[i * width + j] - self.centre[i] * times.sums[j]) / ddof
+        }))
+    }
+
+    fn components(&self, ctx: &Context, values: &[f64], vectors: &Mat<f64>) -> Result<Pca> {
+        let n_comps = self.n_comps;
+        let found = self.basis.times(ctx, vectors, n_comps)?;
+        let loadings = signed(self.k, n_comps, |i, component| found[(i, component)]);
+        let mut variance: Vec<f64> = values[..n_comps].iter().map(|v| v.max(0.0)).collect();
+        if !self.zero_center {
+            super::pca::less_means(&mut variance, &loadings, &self.moments.mean);
+        }
+        Ok(Pca {
+            n: self.moments.n,
+            k: self.k,
+            n_comps,
+            mean: self.centre.clone(),
+            variance_ratio: variance.iter().map(|v| v / self.total).collect(),
+            loadings,
+            variance,
+        })
+    }
+}
+
+/// Principal components of the columns of `source`, which is read once a pass: some ten to forty
+/// times.
+///
+/// # Errors
+/// As [`BlockKrylov`]'s steps and [`run_stage`].
+pub fn block_krylov(
+    ctx: &Context,
+    source: &dyn Source,
+    n_comps: usize,
+    zero_center: bool,
+) -> Result<Pca> {
+    let stage = "block Krylov";
+    let mut solver = BlockKrylov::new(ctx, source.n_cols(), n_comps, zero_center)?;
+    let found = run_stage(ctx, stage, source, &[], &solver.first()?, &())?;
+    solver.begin(ctx, found)?;
+    loop {
+        let times = run_stage(ctx, stage, source, &[], &solver.next()?, &())?;
+        if let Some(found) = solver.advance(ctx, &times)? {
+            return Ok(found);
+        }
+    }
+}
+
+/// Columns of a block, and of the basis.
+fn sizes(k: u64, n_comps: u64) -> (u64, u64) {
+    let width = n_comps.div_ceil(2).next_multiple_of(16).clamp(16, 64);
+    let most = 3 * n_comps + 5 * width;
+    (width.min(k), most.min(k))
+}
+
+/// Signs of equal chance.
+fn signs(n: usize, seed: u32) -> Vec<f64> {
+    let mut random = Mt::new(seed);
+    (0..n)
+        .map(|_| {
+            if random.next_u32() >> 31 == 0 {
+                1.0
+            } else {
+                -1.0
+            }
+        })
+        .collect()
+}
+
+/// Eigenvalues from the largest to the smallest, and their vectors.
+fn decreasing(matrix: &Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
+    faer::set_global_parallelism(Par::Seq);
+    let n = matrix.nrows();
+    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|e| {
+        Error::Data(format!(
+            "the projected eigenproblem of the PCA did not converge: {e:?}"
+        ))
+    })?;
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    Ok((
+        (0..n).map(|i| values[n - 1 - i]).collect(),
+        Mat::from_fn(n, n, |i, j| vectors[(i, n - 1 - j)]),
+    ))
+}
+
+/// `|A v − value v|` of each Ritz vector: what of the newest block is in it, times what the basis
+/// does not hold of the newest product.
+fn residuals(w: &Mat<f64>, vectors: &Mat<f64>, first: usize) -> Vec<f64> {
+    let square = w.transpose() * w;
+    let tail = vectors.subrows(first, vectors.nrows() - first);
+    let through = &square * tail;
+    (0..tail.ncols())
+        .map(|j| {
+            let norm: f64 = (0..tail.nrows())
+                .map(|i| tail[(i, j)] * through[(i, j)])
+                .sum();
+            norm.max(0.0).sqrt()
+        })
+        .collect()
+}
