@@ -252,3 +252,81 @@ def test_run_and_hvg_agree(result, tmp_path):
         assert np.array_equal(ours[column], whole[column], equal_nan=column != "highly_variable"), (
             column
         )
+
+
+EXCLUDED = ["--hvg-exclude", "mt", "--hvg-exclude", "RP[LS]*", "--hvg-exclude", "CD79A"]
+
+
+def excluded(var):
+    """The genes of `EXCLUDED`."""
+    names = var.index.str
+    return (names.match("MT-") | names.match("RP[LS]") | (var.index == "CD79A"))
+
+
+@pytest.mark.parametrize("flavor", ["seurat", "cell_ranger", "seurat_v3", "pearson_residuals"])
+def test_excluded_genes_are_no_candidates(flavor, tmp_path):
+    """Statistics are scanpy's over all genes; the best of the others are highly variable."""
+    theirs = flavoured("pbmc3k", flavor, None, filtered=False)
+    ours = hvg("pbmc3k", tmp_path, "--n-top-genes", 2000, "--flavor", flavor, *EXCLUDED)
+    out = excluded(ours)
+    assert out.sum() > 100
+    by = {"seurat_v3": "variances_norm", "pearson_residuals": "residual_variances"}
+    by = by.get(flavor, "dispersions_norm")
+    assert theirs["highly_variable"].to_numpy()[out].any(), "the exclusion must change something"
+    assert np.allclose(ours[by], theirs[by], rtol=1e-4, atol=1e-5, equal_nan=True)
+    best = theirs[by].where(~out).sort_values(ascending=False).index[:2000]
+    chosen = ours.index[ours["highly_variable"]]
+    # Ties at the cut.
+    assert len(set(best) ^ set(chosen)) <= 4
+    assert not ours["highly_variable"].to_numpy()[out].any()
+    assert len(chosen) >= 2000
+
+
+def test_excluded_genes_stay_in_totals(result, run):
+    ours = result("pbmc3k", "--n-top-genes", 2000, *EXCLUDED)
+    whole = result("pbmc3k", "--n-top-genes", 2000)
+    out = excluded(ours.var)
+    assert (ours.X != whole.X).nnz == 0
+    assert (ours.varm["PCs"][out] == 0).all()
+    assert (whole.varm["PCs"][out] != 0).any()
+    assert list(ours.uns["cellmill"]["hvg_exclude"]) == EXCLUDED[1::2]
+
+
+def test_excluded_genes_of_batches_filters_and_lists(tmp_path):
+    """A list, in the configuration file; the mask follows the genes that a filter keeps."""
+    import anndata as ad
+
+    names = ad.read_h5ad(dataset("pbmc3k"), backed="r").var_names
+    wanted = ["LYZ", "NKG7", "S100A9"]
+    assert set(wanted) <= set(names)
+    (tmp_path / "list.txt").write_text("\n".join([*wanted, "NOT-A-GENE"]))
+    (tmp_path / "c.toml").write_text(f'hvg-exclude = "@{tmp_path / "list.txt"}"\n')
+    target = tmp_path / "r.h5ad"
+    options = ["--min-cells", 3, "--epochs", 5, "--write-x", "none"]
+    told = tmp_path / "events.jsonl"
+    done = ok(
+        "run", dataset("pbmc3k"), "-o", target, "--config", tmp_path / "c.toml", *options,
+        "--events", told,
+    )
+    assert "(3 excluded)" in done.out
+    assert "1 names of lists are not among the genes, NOT-A-GENE" in told.read_text()
+    var = ad.read_h5ad(target).var
+    assert len(var) < len(names)
+    assert not var.loc[wanted, "highly_variable"].any()
+    assert var.loc["GNLY", "highly_variable"]
+    plan = ok("plan", dataset("pbmc3k"), *EXCLUDED).out
+    assert "genes excluded" in plan
+
+
+def test_an_exclusion_of_nothing_is_refused(tmp_path):
+    target = tmp_path / "r.h5ad"
+    for words, names in [
+        (["mt-*"], ["mt-*", "MT-*"]),
+        (["MT-*", "NO-SUCH"], ["NO-SUCH"]),
+        (["@/no/such/file"], ["/no/such/file"]),
+        (["*"], ["hvg_exclude", "none is left"]),
+        (["MT[-"], ["MT[-"]),
+    ]:
+        options = [x for word in words for x in ("--hvg-exclude", word)]
+        for command in ("hvg", "run"):
+            refused(command, dataset("pbmc3k"), "-o", target, *options, names=names, leaves=tmp_path)

@@ -189,10 +189,15 @@ def pca(
     n_cols = _check(place, "pca", x, "kept", None, kept_columns)
     with Job("pca", place) as job:
         nodes = _leaves(job, x, "keep", _tasks.keep, columns)
-        grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
-        *kept, last = job.submit([*nodes, job.merged(grams, _tasks.merge, "gram", n_cols, None)])
-        (state,) = job.gather([last])
-        found = _native.solve_gram(machine, n_cols, state, n_comps, zero_center)
+        if _native.pca_makes_gram(n_cols):
+            grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
+            merged = job.merged(grams, _tasks.merge, "gram", n_cols, None)
+            *kept, last = job.submit([*nodes, merged])
+            (state,) = job.gather([last])
+            found = _native.solve_gram(machine, n_cols, state, n_comps, zero_center)
+        else:
+            kept = job.submit(nodes)
+            found = _of_kept(machine, kept, n_cols, n_comps, zero_center, place)
         mean, loadings, variance, ratio = found
         components = job.value("components", (mean, loadings))
         scores = job.run(
@@ -209,10 +214,54 @@ def components(
     zero_center: bool,
     place: Place = HERE,
 ) -> tuple:
-    """As the native call ``pca_components``: one pass."""
+    """As the native call ``pca_components``: one pass; of many genes block Krylov, over columns that
+    the workers keep, or in one process over the chunks themselves, which are computed for each pass.
+    """
     picked = x if columns is None else by_cells(x)[:, np.asarray(columns)]
+    if not _native.pca_makes_gram(picked.shape[1]):
+        return _components_of_many(machine, picked, n_comps, zero_center, place)
     state, n_cols = fold("pca", "gram", picked, place=place)
     return _native.solve_gram(machine, n_cols, state, n_comps, zero_center)
+
+
+def _components_of_many(
+    machine: Any, x: da.Array, n_comps: int, zero_center: bool, place: Place
+) -> tuple:
+    if place.client is not None:
+        n_cols = _check(place, "pca", x, "kept", None, x.shape[1])
+        with Job("pca", place) as job:
+            kept = job.submit(_leaves(job, x, "keep", _tasks.keep, None))
+            return _of_kept(machine, kept, n_cols, n_comps, zero_center, place)
+
+    def fold(job: Job, step: Any) -> list:
+        return _leaves(job, x, "chunk", _tasks.pass_chunk, step)
+
+    return _block_krylov(machine, fold, x.shape[1], n_comps, zero_center, place)
+
+
+def _of_kept(
+    machine: Any, kept: list, n_cols: int, n_comps: int, zero_center: bool, place: Place
+) -> tuple:
+    """Components of many genes, from kept columns that are futures."""
+
+    def fold(job: Job, step: Any) -> list:
+        return [job.add("krylov", i, _tasks.pass_kept, k, step) for i, k in enumerate(kept)]
+
+    return _block_krylov(machine, fold, n_cols, n_comps, zero_center, place)
+
+
+def _block_krylov(
+    machine: Any, fold: Any, n_cols: int, n_comps: int, zero_center: bool, place: Place
+) -> tuple:
+    """Passes until the components have settled; each is a job, whose leaves `fold` makes."""
+    solver = _native.BlockKrylov(machine, n_cols, n_comps, zero_center)
+    while True:
+        with Job("pca", place) as job:
+            step = job.value("pass", solver.next_pass())
+            (state,) = job.run([job.merged(fold(job, step), _tasks.merge_passes, step)])
+        found = solver.advance(machine, state)
+        if found is not None:
+            return found
 
 
 def _pca_in_two_passes(

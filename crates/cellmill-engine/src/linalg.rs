@@ -5,7 +5,7 @@ mod pca;
 mod project;
 mod tiles;
 
-pub use krylov::{BlockKrylov, block_krylov};
+pub use krylov::{BlockKrylov, Pass, block_krylov};
 pub use pca::{MOST_GRAM, Pca, pca};
 pub use project::{Scores, project};
 pub(crate) use tiles::{TILE, Tiles};

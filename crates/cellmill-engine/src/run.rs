@@ -15,5 +15,6 @@ pub use context::{Cancel, Context};
 pub use observe::{Event, Observer};
 pub use scratch::scratch_file;
 pub use span::{finish, keep_span, merge, run_span};
+pub(crate) use stage::run_pass;
 pub use stage::{run_stage, smallest_stage};
 pub use tree::{Join, merge_tree};

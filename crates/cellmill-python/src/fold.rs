@@ -10,7 +10,7 @@ use cellmill::pp::highly_variable_genes::{
     Flavor, Labels, MomentsPlan, SecondRead, by_dispersion, finish, first_read, second_read,
 };
 use cellmill_engine::keep::{KeptColumns, Precision};
-use cellmill_engine::linalg::{self, project};
+use cellmill_engine::linalg::{self, BlockKrylov, MOST_GRAM, project};
 use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::{CellTotals, Gram, GroupMoments, GroupSums, Groups, HighlyExpressed};
 use cellmill_engine::run;
@@ -162,9 +162,13 @@ pub fn fold_size(
     if name == "kept" {
         let ctx = Context::quiet(1).map_err(Failure::from)?;
         let sink = KeptColumns::with_memory(&ctx, source.grid(), n_cols, Precision::F32, 0);
-        let gram = Gram::new(n_cols);
         let keep = run::smallest_stage(source, &ops, &(), &sink).map_err(Failure::from)?;
-        let fold = 3 * gram.state_bytes(0) + gram.fold_bytes();
+        let fold = if n_cols > MOST_GRAM {
+            3 * BlockKrylov::state_bytes(n_cols.into(), u32::MAX.into())
+        } else {
+            let gram = Gram::new(n_cols);
+            3 * gram.state_bytes(0) + gram.fold_bytes()
+        };
         return Ok((n_spans, n_cols, keep.max(fold)));
     }
     let bytes = reduction!(name, n_cols, genes, Some(&view), reduce => {

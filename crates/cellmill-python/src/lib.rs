@@ -12,6 +12,7 @@ mod failure;
 mod fold;
 mod kept;
 mod knn;
+mod krylov;
 mod matrix;
 mod of_cells;
 mod operand;
@@ -43,6 +44,8 @@ mod _native {
     use crate::knn::{
         KnnLists, KnnSearch, kernels, knn_decide, knn_exact, knn_of_keys, knn_of_rows,
     };
+    #[pymodule_export]
+    use crate::krylov::{BlockKrylov, merge_passes, pass_chunk, pass_kept, pca_makes_gram};
     #[pymodule_export]
     use crate::matrix::{Matrix, matrices};
     #[pymodule_export]

@@ -232,7 +232,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             vec![format!(
                 "obsm/X_pca: {n_comps} components from the kept columns, {}",
                 if krylov {
-                    "by block Krylov: some ten to forty passes over them"
+                    "by block Krylov: some twenty to fifty passes over them"
                 } else {
                     "by the eigenvectors of their Gram matrix"
                 }

@@ -82,6 +82,22 @@ def gram(task: _native.Task, kept: bytes) -> bytes:
     return _native.fold_kept(task, kept)
 
 
+def pass_kept(task: _native.Task, kept: bytes, step: bytes) -> bytes:
+    """The state of a pass of block Krylov over kept columns."""
+    return _native.pass_kept(task, kept, step)
+
+
+def pass_chunk(task: _native.Task, x: Any, _: int, step: bytes) -> bytes:
+    """The same over a chunk."""
+    narrow = (x[0], x[1], x[2].astype(np.float32, copy=False), x[3])
+    return _native.pass_chunk(task, narrow, step)
+
+
+def merge_passes(_: _native.Task, step: bytes, left: bytes, right: bytes) -> bytes:
+    """The state of two neighbours."""
+    return _native.merge_passes(step, left, right)
+
+
 def project(task: _native.Task, kept: bytes, components: tuple) -> np.ndarray:
     """The scores of kept columns."""
     return _native.project_kept(task, kept, *map(aligned, components))

@@ -73,7 +73,7 @@ def pca(
     svd_solver
         One of scanpy's exact solvers; all of them give what is computed here.
     random_state
-        Has no influence, since nothing is random.
+        Has no influence: what is random has a fixed seed, and does not show in the result.
     return_info
         Whether a matrix gives its components and variances as well.
     mask_var
@@ -108,12 +108,18 @@ def pca(
         Where the components are more than cells or genes allow, and with `lazy` where the matrix is
         in memory.
     MemoryError
-        Where the Gram matrix does not fit ``cellmill.settings.memory``.
+        Where the Gram matrix, or of more than 4,096 genes the Krylov basis, does not fit
+        ``cellmill.settings.memory``.
 
     Notes
     -----
     Matches :func:`scanpy.pp.pca` in memory: variances have ddof 1 and the largest loading of a
     component is positive, also where scanpy's result on Dask arrays differs (ddof 0, any sign).
+
+    Up to 4,096 genes the components are eigenvectors of the Gram matrix. Of more, they are found by
+    randomised block Krylov with a fixed seed, in some twenty to fifty passes over the selected genes,
+    which are kept meanwhile (of a Dask array without a cluster they are not: its chunks are computed
+    for each pass), until the angle of each component with the exact one is about 1e-7.
 
     Examples
     --------

@@ -4,10 +4,12 @@ mod basis;
 
 use super::pca::{Pca, refuse_n_comps, signed};
 use crate::reduce::{GeneMoments, GramTimes, Moments, Times};
-use crate::{Context, Error, Reservation, Result, Source, run_stage};
+use crate::run::run_pass;
+use crate::{Context, Error, Event, Reservation, Result, Source};
 use basis::Basis;
 use faer::{Mat, Par, Side};
 use rand_mt::Mt;
+use std::time::Instant;
 
 /// Of the signs of the first block.
 const SEED: u32 = 0;
@@ -19,6 +21,9 @@ const ANGLE: f64 = 1e-7;
 const FLOOR: f64 = 1e-12;
 /// Passes after which it is given up.
 const MOST_PASSES: u32 = 300;
+
+/// What a pass of [`BlockKrylov`] folds: moments in the first one, and products in each.
+pub type Pass = (Option<GeneMoments>, GramTimes);
 
 /// Principal components of `k` columns without their Gram matrix: a randomised block Krylov method
 /// (Musco and Musco 2015, algorithm 2), with all blocks orthogonal, until components are as good as
@@ -86,24 +91,41 @@ impl BlockKrylov {
         GramTimes::bytes(k, sizes(k, n_comps).0) + 32 * k
     }
 
-    /// What the first pass folds.
+    /// What the next pass folds.
     ///
     /// # Errors
     /// None that data can cause.
-    pub fn first(&self) -> Result<(GeneMoments, GramTimes)> {
-        let signs = signs(self.k * self.width, SEED);
-        Ok((
-            GeneMoments::new(self.k as u32),
-            GramTimes::new(self.k as u32, self.width, &signs, &self.centre)?,
-        ))
+    pub fn pass(&self) -> Result<Pass> {
+        let k = self.k as u32;
+        let first = self.passes == 0;
+        let (width, rows) = if first {
+            (self.width, signs(self.k * self.width, SEED))
+        } else {
+            (self.fresh, self.basis.last(self.fresh))
+        };
+        let times = GramTimes::new(k, width, &rows, &self.centre)?;
+        Ok((first.then(|| GeneMoments::new(k)), times))
     }
 
-    /// Takes what the first pass found.
+    /// Takes what a pass found: the components, or nothing where another pass is needed.
     ///
     /// # Errors
     /// [`Error::Parameter`] unless `1 <= n_comps <= min(n, k)`; [`Error::Data`] when no column
-    /// varies; [`Error::Cancelled`].
-    pub fn begin(&mut self, ctx: &Context, (moments, times): (Moments, Times)) -> Result<()> {
+    /// varies or the components do not settle; [`Error::Cancelled`].
+    pub fn advance(
+        &mut self,
+        ctx: &Context,
+        (moments, times): (Option<Moments>, Times),
+    ) -> Result<Option<Pca>> {
+        self.passes += 1;
+        match moments {
+            Some(moments) => self.begin(ctx, moments, &times).map(|()| None),
+            None => self.grow(ctx, &times),
+        }
+    }
+
+    /// The first block, from the first pass.
+    fn begin(&mut self, ctx: &Context, moments: Moments, times: &Times) -> Result<()> {
         refuse_n_comps(self.n_comps, moments.n, self.k)?;
         let n = moments.n as f64;
         self.total = moments.variance.iter().sum();
@@ -119,8 +141,7 @@ impl BlockKrylov {
             )));
         }
         self.moments = moments;
-        self.passes = 1;
-        let w = self.product(&times)?;
+        let w = self.product(times)?;
         self.fresh = self.basis.append(ctx, w, 0.0)?;
         if self.fresh == 0 {
             self.restock(ctx)?;
@@ -128,21 +149,8 @@ impl BlockKrylov {
         Ok(())
     }
 
-    /// What the next pass folds.
-    ///
-    /// # Errors
-    /// None that data can cause.
-    pub fn next(&self) -> Result<GramTimes> {
-        let rows = self.basis.last(self.fresh);
-        GramTimes::new(self.k as u32, self.fresh, &rows, &self.centre)
-    }
-
-    /// Takes what a pass found: the components, or nothing where another pass is needed.
-    ///
-    /// # Errors
-    /// [`Error::Data`] when the components do not settle; [`Error::Cancelled`].
-    pub fn advance(&mut self, ctx: &Context, times: &Times) -> Result<Option<Pca>> {
-        self.passes += 1;
+    /// The basis grows by a block, unless what it holds will do.
+    fn grow(&mut self, ctx: &Context, times: &Times) -> Result<Option<Pca>> {
         let mut w = self.product(times)?;
         let used = self.basis.used();
         let first = used - self.fresh;
@@ -251,32 +259,41 @@ impl BlockKrylov {
     }
 }
 
-/// Principal components of the columns of `source`, which is read once a pass: some ten to forty
-/// times.
+/// Principal components of the columns of `source`, which is read once a pass: some twenty to
+/// fifty times.
 ///
 /// # Errors
-/// As [`BlockKrylov`]'s steps and [`run_stage`].
+/// As [`BlockKrylov`]'s steps and [`crate::run_stage`].
 pub fn block_krylov(
     ctx: &Context,
     source: &dyn Source,
     n_comps: usize,
     zero_center: bool,
 ) -> Result<Pca> {
-    let stage = "block Krylov";
+    let (name, started, bytes_before) = ("block Krylov", Instant::now(), source.bytes_read());
     let mut solver = BlockKrylov::new(ctx, source.n_cols(), n_comps, zero_center)?;
-    let found = run_stage(ctx, stage, source, &[], &solver.first()?, &())?;
-    solver.begin(ctx, found)?;
-    loop {
-        let times = run_stage(ctx, stage, source, &[], &solver.next()?, &())?;
-        if let Some(found) = solver.advance(ctx, &times)? {
-            return Ok(found);
+    ctx.emit(Event::StageStarted {
+        stage: name.to_owned(),
+        total: source.n_rows(),
+        unit: "cells".to_owned(),
+    });
+    let found = loop {
+        let found = run_pass(ctx, name, source, &[], (&solver.pass()?, &()), || ())?;
+        if let Some(found) = solver.advance(ctx, found)? {
+            break found;
         }
-    }
+    };
+    ctx.emit(Event::StageFinished {
+        stage: name.to_owned(),
+        seconds: started.elapsed().as_secs_f64(),
+        bytes_read: source.bytes_read().saturating_sub(bytes_before),
+    });
+    Ok(found)
 }
 
 /// Columns of a block, and of the basis.
 fn sizes(k: u64, n_comps: u64) -> (u64, u64) {
-    let width = n_comps.div_ceil(2).next_multiple_of(16).clamp(16, 64);
+    let width = (3 * n_comps / 4).next_multiple_of(16).clamp(16, 64);
     let most = 3 * n_comps + 5 * width;
     (width.min(k), most.min(k))
 }

@@ -1,10 +1,12 @@
 //! A tall matrix of few columns, laid out for products with sparse rows.
 
+use serde::{Deserialize, Serialize};
+
 /// Columns that are summed at once: as many accumulators as stay in registers.
 pub(crate) const TILE: usize = 16;
 
 /// A `k x width` matrix in tiles of [`TILE`] columns: `tiles x k x TILE`, zeros after the last one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tiles {
     pub(crate) k: usize,
     pub(crate) width: usize,
@@ -32,6 +34,12 @@ impl Tiles {
             tiles,
             offset,
         }
+    }
+
+    /// Whether the parts have the sizes that they should have.
+    pub(crate) fn is_whole(&self) -> bool {
+        let n_tiles = self.width.div_ceil(TILE);
+        self.offset.len() == n_tiles && Some(self.tiles.len()) == n_tiles.checked_mul(self.k)
     }
 
     /// The products of a sparse row with the columns of a tile, in the order of the entries.

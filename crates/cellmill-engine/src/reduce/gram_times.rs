@@ -10,9 +10,28 @@ use serde::{Deserialize, Serialize};
 ///
 /// Each element is a sum over cells in row order, so that blocks can be cut anywhere inside a span
 /// without changing a bit.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Wire")]
 pub struct GramTimes {
     by: Tiles,
+}
+
+/// A [`GramTimes`] that came from elsewhere.
+#[derive(Deserialize)]
+struct Wire {
+    by: Tiles,
+}
+
+impl TryFrom<Wire> for GramTimes {
+    type Error = String;
+
+    fn try_from(Wire { by }: Wire) -> std::result::Result<Self, String> {
+        if by.is_whole() {
+            Ok(Self { by })
+        } else {
+            Err("a matrix that is not of the size that it says".to_owned())
+        }
+    }
 }
 
 /// The result of [`GramTimes`].

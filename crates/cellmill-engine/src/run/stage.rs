@@ -31,13 +31,36 @@ pub fn run_stage<R: Reduce, S: Sink>(
     sink: &S,
 ) -> Result<R::Output> {
     let started = Instant::now();
+    let bytes_before = source.bytes_read();
+    let begin = || {
+        ctx.emit(Event::StageStarted {
+            stage: name.to_owned(),
+            total: source.n_rows(),
+            unit: "cells".to_owned(),
+        });
+    };
+    let output = run_pass(ctx, name, source, ops, (reduce, sink), begin)?;
+    ctx.emit(Event::StageFinished {
+        stage: name.to_owned(),
+        seconds: started.elapsed().as_secs_f64(),
+        bytes_read: source.bytes_read().saturating_sub(bytes_before),
+    });
+    Ok(output)
+}
+
+/// As [`run_stage`], as one of several passes of a stage, which tells the observer of its start and
+/// end by itself. `begin` is called once the memory is there.
+pub(crate) fn run_pass<R: Reduce, S: Sink>(
+    ctx: &Context,
+    name: &str,
+    source: &dyn Source,
+    ops: &[Op],
+    (reduce, sink): (&R, &S),
+    begin: impl FnOnce(),
+) -> Result<R::Output> {
     let ops = Pipeline::new(ops, source.n_rows(), source.n_cols())?;
     let (pace, reservation) = reserve(ctx, name, source, &ops, reduce, sink)?;
-    ctx.emit(Event::StageStarted {
-        stage: name.to_owned(),
-        total: source.n_rows(),
-        unit: "cells".to_owned(),
-    });
+    begin();
     let bytes_before = source.bytes_read();
     let stage = Stage {
         ctx,
@@ -60,7 +83,7 @@ pub fn run_stage<R: Reduce, S: Sink>(
         wake: Condvar::new(),
         lowest_failed: AtomicUsize::new(usize::MAX),
         rows_done: AtomicU64::new(0),
-        last_progress: Mutex::new(started),
+        last_progress: Mutex::new(Instant::now()),
     };
     ctx.pool().scope(|scope| {
         for _ in 0..pace.workers {
@@ -82,11 +105,6 @@ pub fn run_stage<R: Reduce, S: Sink>(
     }
     let output = reduce.finish(whole)?;
     drop(reservation);
-    ctx.emit(Event::StageFinished {
-        stage: name.to_owned(),
-        seconds: started.elapsed().as_secs_f64(),
-        bytes_read: source.bytes_read().saturating_sub(bytes_before),
-    });
     Ok(output)
 }
 
