@@ -76,7 +76,7 @@ def _lines(x: Any, name: str) -> list[str]:
             f"  chunks  {x.numblocks[0]} x {x.numblocks[1]}, folded as Dask tasks",
             f"  runs    {_where('where Dask computes in this process')}",
             "  passes over the chunks: highly_variable_genes 1 (2 for flavours of counts), "
-            "pca 2 (1 on a cluster)",
+            "pca 2 (1 on a cluster; without one, of more than 4,096 genes, some 20 to 50)",
         ]
     if x is None:
         return [f"{name}: there is none"]

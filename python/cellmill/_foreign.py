@@ -214,8 +214,10 @@ def components(
     zero_center: bool,
     place: Place = HERE,
 ) -> tuple:
-    """As the native call ``pca_components``: one pass; of many genes block Krylov, over columns that
-    the workers keep, or in one process over the chunks themselves, which are computed for each pass.
+    """As the native call ``pca_components``: one pass; of many genes block Krylov.
+
+    Its passes go over columns that the workers keep, or in one process over the chunks themselves,
+    which are computed for each of them.
     """
     picked = x if columns is None else by_cells(x)[:, np.asarray(columns)]
     if not _native.pca_makes_gram(picked.shape[1]):

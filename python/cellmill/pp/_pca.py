@@ -117,9 +117,10 @@ def pca(
     component is positive, also where scanpy's result on Dask arrays differs (ddof 0, any sign).
 
     Up to 4,096 genes the components are eigenvectors of the Gram matrix. Of more, they are found by
-    randomised block Krylov with a fixed seed, in some twenty to fifty passes over the selected genes,
-    which are kept meanwhile (of a Dask array without a cluster they are not: its chunks are computed
-    for each pass), until the angle of each component with the exact one is about 1e-7.
+    randomised block Krylov with a fixed seed, in some twenty to fifty passes over the selected
+    genes, until the angle of each component with the exact one is about 1e-7. The genes are kept
+    meanwhile (of a Dask array without a cluster they are not: its chunks are computed for each
+    pass).
 
     Examples
     --------
@@ -252,6 +253,11 @@ def _components(
         raise ValueError(
             "zero_center=False was asked of a lazy matrix that was scaled with zero_center=True, "
             "whose components are those of zero_center=True; leave it out"
+        )
+    if plan is not None and plan.centred and lazy:
+        raise ValueError(
+            "lazy=True was asked of a lazy matrix that was scaled with zero_center=True, whose "
+            "scores are found at once; leave it out"
         )
     columns = None if mask is None else np.flatnonzero(mask).tolist()
     width = x.shape[1] if columns is None else len(columns)

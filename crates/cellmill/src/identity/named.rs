@@ -177,7 +177,7 @@ mod tests {
         let genes = Identity::of(&ensembl(), None).unwrap();
         std::fs::write(&path, "MS4A1\n\nNKG7\n MT-*\nCD8A\n").unwrap();
         let word = format!("@{}", path.display());
-        let found = genes.named(&[word.clone()]).unwrap();
+        let found = genes.named(std::slice::from_ref(&word)).unwrap();
         assert_eq!(found.genes, [true, true, false, false]);
         assert_eq!(found.unknown, Some((2, "NKG7".to_owned())));
         std::fs::write(&path, "NKG7\n").unwrap();
