@@ -75,8 +75,8 @@ fn wire(e: postcard::Error) -> Error {
     }
 }
 
-fn read(pass: &[u8]) -> Result<Pass, Failure> {
-    Ok(postcard::from_bytes(pass).map_err(wire)?)
+fn read(step: &[u8]) -> Result<Pass, Failure> {
+    Ok(postcard::from_bytes(step).map_err(wire)?)
 }
 
 /// The state of a pass over kept columns.
@@ -85,12 +85,12 @@ pub fn pass_kept<'py>(
     py: Python<'py>,
     task: PyRef<'py, Task>,
     kept: &[u8],
-    pass: &[u8],
+    step: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (cancel, budget) = (task.flag(), task.budget());
     let bytes = detached(py, move || {
         let ctx = context(&cancel, budget)?;
-        let (kept, pass) = (KeptColumns::from_part(&ctx, kept)?, read(pass)?);
+        let (kept, pass) = (KeptColumns::from_part(&ctx, kept)?, read(step)?);
         if kept.grid().n_spans() == 0 {
             return Ok(pass.to_bytes(&pass.start())?);
         }
@@ -107,7 +107,7 @@ pub fn pass_chunk<'py>(
     py: Python<'py>,
     task: PyRef<'py, Task>,
     x: &Bound<'py, PyAny>,
-    pass: &[u8],
+    step: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
     let view = x.one_block()?;
@@ -117,7 +117,7 @@ pub fn pass_chunk<'py>(
         Ok(run::run_span(
             &*view.source,
             &[Op::RoundF32],
-            &read(pass)?,
+            &read(step)?,
             0,
             &cancel,
         )?)
@@ -129,10 +129,10 @@ pub fn pass_chunk<'py>(
 #[pyfunction]
 pub fn merge_passes<'py>(
     py: Python<'py>,
-    pass: &[u8],
+    step: &[u8],
     left: &[u8],
     right: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let bytes = detached(py, move || Ok(run::merge(&read(pass)?, left, right)?))?;
+    let bytes = detached(py, move || Ok(run::merge(&read(step)?, left, right)?))?;
     Ok(PyBytes::new(py, &bytes))
 }
