@@ -173,6 +173,37 @@ def test_zarr_of_every_encoding(tmp_path):
         np.testing.assert_array_equal(found.uns["colours"]["deep"]["er"], [[0, 1, 2], [3, 4, 5]])
 
 
+def test_records_go_to_zarr(tmp_path):
+    """What rank_genes_groups writes."""
+    adata = synthetic(cells=30, genes=20)
+    names = np.rec.fromarrays([["é", "bcd"], ["x", ""]], names=["0", "1"])
+    scores = np.rec.fromarrays([np.array([1.5, 2], np.float32), [3.0, 4.0]], names=["0", "1"])
+    adata.uns["ranks"] = {"names": names, "scores": scores}
+    adata.write_h5ad(tmp_path / "in.h5ad")
+    ok("convert", tmp_path / "in.h5ad", "-o", tmp_path / "out.zarr", "--quiet")
+    found = ad.read_zarr(tmp_path / "out.zarr").uns["ranks"]
+    assert [tuple(row) for row in found["names"]] == [("é", "x"), ("bcd", "")]
+    assert [tuple(row) for row in found["scores"]] == [(1.5, 3.0), (2.0, 4.0)]
+    assert found["scores"].dtype["0"] == np.float32
+
+
+def test_categories_of_old_files_leave_uns(tmp_path):
+    """anndata 0.5 kept the names of factors in uns; they are joined to the column."""
+    with h5py.File(tmp_path / "old.h5ad", "w") as file:
+        cells = np.array([(b"a", 1), (b"b", 0)], dtype=[("index", "S1"), ("kind", "i1")])
+        file["obs"] = cells
+        file["var"] = np.array([(b"g", 2.5)], dtype=[("index", "S1"), ("score", "f8")])
+        file["X"] = np.array([[1.0], [2.0]], dtype=np.float32)
+        file["uns/kind_categories"] = [b"T cell", b"B cell"]
+        file["uns/score_categories"] = [1, 2]  # of a column that holds no codes
+    for name in ("out.h5ad", "out.zarr"):
+        ok("convert", tmp_path / "old.h5ad", "-o", tmp_path / name, "--quiet")
+        found = (ad.read_zarr if name.endswith("zarr") else ad.read_h5ad)(tmp_path / name)
+        assert found.obs["kind"].tolist() == ["B cell", "T cell"]
+        assert isinstance(found.obs["kind"].dtype, pd.CategoricalDtype)
+        assert list(found.uns) == ["score_categories"]
+
+
 def counts_read(folder, adata, **options):
     found = sc.read_10x_mtx(folder, **options)
     equal(found.X, adata.X)

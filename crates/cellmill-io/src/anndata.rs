@@ -217,6 +217,18 @@ impl H5ad {
         }
     }
 
+    /// The names in `uns` of categories that old files keep there, and that are read with their
+    /// columns.
+    ///
+    /// # Errors
+    /// Where the file is damaged.
+    pub fn categories_in_uns(&self) -> Result<Vec<String>> {
+        match &self.store {
+            Store::Hdf5(file) => elem_read::legacy::category_keys(file),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Reads a dataframe (`obs`, `var`, `raw/var`), or some of its columns, in the order asked for.
     ///
     /// # Errors

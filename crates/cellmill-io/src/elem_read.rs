@@ -2,7 +2,7 @@
 
 pub(crate) mod column;
 pub(crate) mod dataframe;
-mod legacy;
+pub(crate) mod legacy;
 pub(crate) mod plain;
 
 use crate::elem::{Array, ArrayData, Elem, Scalar, SparseMatrix};

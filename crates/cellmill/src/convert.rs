@@ -169,7 +169,11 @@ impl Work<'_> {
                 }
             }
         }
-        for name in names {
+        let moved = match group {
+            "uns" => self.file.categories_in_uns()?,
+            _ => Vec::new(),
+        };
+        for name in names.into_iter().filter(|name| !moved.contains(name)) {
             self.element(&format!("{group}/{name}"), rows, columns)?;
         }
         Ok(())

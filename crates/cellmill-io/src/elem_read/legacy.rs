@@ -79,8 +79,34 @@ fn compound_frame(
     Ok(Some(frame))
 }
 
+/// The members of a compound dataset of one dimension, else nothing.
+pub(crate) fn records(file: &Opened, address: &str) -> Result<Option<Vec<(String, ArrayData)>>> {
+    let fault = |fault| file.fault(address, fault);
+    let object = file.object(address)?;
+    if object.kind() != Kind::Dataset {
+        return Ok(None);
+    }
+    let place = object.dataset().map_err(fault)?;
+    let (Dtype::Compound(members), Extent::Simple(dims)) = (
+        place.dtype().map_err(fault)?,
+        place.extent().map_err(fault)?,
+    ) else {
+        return Ok(None);
+    };
+    if dims.len() != 1 {
+        return Ok(None);
+    }
+    members
+        .into_iter()
+        .map(|(name, dtype)| {
+            let values = member(&place, &name, &dtype).map_err(fault)?;
+            Ok(values.map(|values| (name, values)))
+        })
+        .collect()
+}
+
 /// The names in `uns` that hold categories of columns of a compound `obs` or `var`.
-pub(super) fn category_keys(file: &Opened) -> Result<Vec<String>> {
+pub(crate) fn category_keys(file: &Opened) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for address in ["obs", "var"] {
         let Some(object) = file.find(address)? else {
@@ -95,9 +121,12 @@ pub(super) fn category_keys(file: &Opened) -> Result<Vec<String>> {
         if let Dtype::Compound(members) =
             place.dtype().map_err(|fault| file.fault(address, fault))?
         {
+            // Texts and fractions are no codes.
+            let codes = |dtype: &Dtype| !matches!(dtype, Dtype::Text(_) | Dtype::Float { .. });
             all.extend(
                 members
                     .into_iter()
+                    .filter(|(_, dtype)| codes(dtype))
                     .map(|(name, _)| format!("{name}_categories")),
             );
         }

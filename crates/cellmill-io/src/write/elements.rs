@@ -1,8 +1,9 @@
 //! Writing elements, exactly as anndata encodes them.
 
 use super::H5adWriter;
+use super::place::Place;
 use crate::elem::{Array, ArrayData, Categorical, Column, DataFrame, Elem, Scalar, SparseMatrix};
-use crate::elem_read::join;
+use crate::elem_read::{join, legacy};
 use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::store::hdf5::Dtype;
@@ -43,16 +44,23 @@ pub(super) fn write(to: &H5adWriter, address: &str, element: &Elem) -> Result<()
             address: from,
             encoding,
         } => {
-            if to.is_zarr() {
-                return Err(Error::Unsupported {
-                    path: file.clone(),
-                    element: from.clone(),
-                    what: format!("it is {encoding}, which is not written to zarr"),
-                    instead: "remove it, or convert to h5ad".into(),
-                });
-            }
             let source = Opened::open(file)?;
             let from = source.resolve(from)?;
+            if let Place::Zarr(folder) = to.place() {
+                let records = match legacy::records(&source, &from)? {
+                    Some(records) => records,
+                    None => {
+                        return Err(Error::Unsupported {
+                            path: file.clone(),
+                            element: from,
+                            what: format!("it is {encoding}, which is not written to zarr"),
+                            instead: "remove it, or convert to h5ad".into(),
+                        });
+                    }
+                };
+                done(to, address, folder.records(address, &records))?;
+                return to.encode(address, "rec-array", "0.2.0");
+            }
             super::copy::copy(to, &source, &from, address)
         }
     }

@@ -107,6 +107,12 @@ fn encoded(data: &ArrayData, range: Range<usize>, whole: usize) -> Outcome<Vec<u
     })
 }
 
+/// A text in characters of 4 bytes, filled up to `width` bytes.
+fn utf32(text: &str, width: usize) -> Vec<u8> {
+    let chars = text.chars().map(u32::from).chain(std::iter::repeat(0));
+    chars.take(width / 4).flat_map(u32::to_ne_bytes).collect()
+}
+
 /// The metadata of an array.
 fn array(name: &Value, fill: Value, shape: &[u64], chunk: &[u64], level: Option<u32>) -> Value {
     let endian = if cfg!(target_endian = "big") {
@@ -240,6 +246,47 @@ impl Folder {
             std::fs::write(file, bytes).map_err(io)?;
         }
         Ok(())
+    }
+
+    /// Writes records of one dimension, not compressed; strings take the width of the longest.
+    pub(crate) fn records(&self, path: &str, fields: &[(String, ArrayData)]) -> Outcome<()> {
+        let n = fields.first().map_or(0, |(_, data)| data.len());
+        let (mut types, mut fills) = (Vec::new(), serde_json::Map::new());
+        let mut columns = Vec::new();
+        for (name, data) in fields {
+            let (of, fill) = data_type(data);
+            let (kind, width, bytes) = if let ArrayData::Str(texts) = data {
+                let chars = texts.iter().map(|t| t.chars().count()).max();
+                let width = 4 * chars.unwrap_or(1).max(1);
+                let name = "fixed_length_utf32";
+                (
+                    json!({"name": name, "configuration": {"length_bytes": width}}),
+                    width,
+                    texts.iter().flat_map(|t| utf32(t, width)).collect(),
+                )
+            } else {
+                let bytes = encoded(data, 0..n, n)?;
+                (Value::from(of), bytes.len() / n.max(1), bytes)
+            };
+            types.push(json!({"name": name, "data_type": kind}));
+            fills.insert(name.clone(), fill);
+            columns.push((width, bytes));
+        }
+        let kind = json!({"name": "struct", "configuration": {"fields": types}});
+        let (shape, chunk) = ([n as u64], [n.max(1) as u64]);
+        let folder = self.at(path)?;
+        self.save(&folder, &array(&kind, fills.into(), &shape, &chunk, None))?;
+        if n == 0 {
+            return Ok(());
+        }
+        let row = |i: usize| {
+            let one =
+                move |(width, bytes): &(usize, Vec<u8>)| bytes[i * width..][..*width].to_vec();
+            columns.iter().flat_map(one)
+        };
+        let bytes: Vec<u8> = (0..n).flat_map(row).collect();
+        std::fs::create_dir_all(folder.join("c")).map_err(io)?;
+        std::fs::write(folder.join("c/0"), bytes).map_err(io)
     }
 
     /// Writes anndata's `null`: a boolean that was never written.
