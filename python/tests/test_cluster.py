@@ -278,6 +278,28 @@ def test_foreign_chunks_fold_where_they_are(client, reference, path):
     assert np.array_equal(local.obsm["threads"], local.obsm["dask"])
 
 
+def test_regressions_and_highly_expressed_genes(client, reference, path):
+    def of(kind, engine):
+        adata = cm.read_h5ad(path, block_rows=BLOCK_ROWS) if kind == "file" else reference.copy()
+        if kind == "chunks":
+            adata.X = chunked(reference.X, 250)
+        cm.pp.normalize_total(
+            adata, exclude_highly_expressed=True, max_fraction=0.15, key_added="f", engine=engine
+        )
+        adata = adata[:, :80].copy()
+        adata.obs["number"] = np.arange(adata.n_obs) % 7 / 3
+        by_type = cm.pp.regress_out(adata, "cell_type", copy=True, engine=engine)
+        cm.pp.regress_out(adata, ["f", "number"], engine=engine)
+        return adata.obs["f"].to_numpy(), adata.X.compute(), by_type.X.compute()
+
+    for kind in ("file", "chunks"):
+        for ours, expected in zip(of(kind, "dask"), of(kind, "threads"), strict=True):
+            np.testing.assert_array_equal(ours, expected)
+    seen = tasks_seen(client)
+    for name in ("highly_expressed-span", "regress_out-span", "regress_out-chunk"):
+        assert f"cellmill-{name}" in seen
+
+
 def test_what_a_dask_user_expects(client, path):
     adata = cm.read_h5ad(path, block_rows=BLOCK_ROWS)
     whole = ad.read_h5ad(path).X

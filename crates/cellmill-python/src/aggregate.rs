@@ -37,10 +37,11 @@ fn arrays<'py>(
 impl Aggregation {
     #[new]
     #[pyo3(signature = (n_groups, ids, dof=None))]
-    fn new(n_groups: usize, ids: PyReadonlyArray1<'_, u32>, dof: Option<u32>) -> PyResult<Self> {
+    fn new(n_groups: usize, ids: &Bound<'_, PyAny>, dof: Option<u32>) -> PyResult<Self> {
         if n_groups == 0 {
             return Err(PyValueError::new_err("there is no group of cells"));
         }
+        let ids: PyReadonlyArray1<'_, u32> = of_cells::upright(ids)?.extract()?;
         let ids = ids.as_slice()?.to_vec();
         Ok(Self(aggregate::Aggregation::new(n_groups, ids, dof)))
     }

@@ -12,6 +12,7 @@ use numpy::{
     PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArrayDyn, PyUntypedArrayMethods,
 };
 use pyo3::IntoPyObjectExt;
+use pyo3::PyTypeInfo;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -195,17 +196,24 @@ impl KnnSearch {
         to_bytes(py, &self.0)
     }
 
-    fn __reduce__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        let make = py.get_type::<Self>().getattr("from_bytes")?;
-        Ok((make, (self.to_bytes(py)?,)))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduced::<Self>(py, self.to_bytes(py)?)
     }
 
     fn __sizeof__(&self) -> u64 {
         self.0.bytes()
     }
+}
+
+/// A function and its arguments: how Python makes the same again.
+type Reduced<'py> = (Bound<'py, PyAny>, (Bound<'py, PyBytes>,));
+
+/// What makes a `T` of its bytes.
+fn reduced<'py, T: PyTypeInfo>(
+    py: Python<'py>,
+    bytes: Bound<'py, PyBytes>,
+) -> PyResult<Reduced<'py>> {
+    Ok((py.get_type::<T>().getattr("from_bytes")?, (bytes,)))
 }
 
 /// The nearest of each of some points, as far as they are known.
@@ -238,12 +246,8 @@ impl KnnLists {
         to_bytes(py, &self.0)
     }
 
-    fn __reduce__<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
-        let make = py.get_type::<Self>().getattr("from_bytes")?;
-        Ok((make, (self.to_bytes(py)?,)))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduced::<Self>(py, self.to_bytes(py)?)
     }
 
     fn __sizeof__(&self) -> usize {

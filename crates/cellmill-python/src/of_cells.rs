@@ -8,6 +8,11 @@ use cellmill_engine::op::Pipeline;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+/// A copy of an array that may have come in a message, where numbers may lie crooked.
+pub fn upright<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    array.call_method1("copy", ("C",))
+}
+
 /// Of a fold over a matrix: the number of its spans, its columns, and the bytes that the fold of a
 /// span takes.
 pub fn size(

@@ -58,7 +58,7 @@ impl Regressors {
     #[new]
     #[pyo3(signature = (cells, n=0, full_rank=true))]
     fn new(cells: &Bound<'_, PyAny>, n: usize, full_rank: bool) -> PyResult<Self> {
-        Ok(Self(regressors(cells, n, full_rank)?))
+        Ok(Self(regressors(&of_cells::upright(cells)?, n, full_rank)?))
     }
 
     /// From columns of obs.
