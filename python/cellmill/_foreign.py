@@ -123,7 +123,7 @@ def totals(x: da.Array, place: Place = HERE) -> np.ndarray:
 def highly_expressed(x: da.Array, max_fraction: float, place: Place = HERE) -> np.ndarray:
     """As the native call of that name: one pass."""
     asked = SimpleNamespace(n_groups=None, max_fraction=max_fraction)
-    state, n_cols = fold("highly_expressed", "highly_expressed", x, asked, place)
+    state, n_cols = fold("expressed", "highly_expressed", x, asked, place)
     return _native.read_highly_expressed(n_cols, state)
 
 

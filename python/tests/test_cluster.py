@@ -296,7 +296,7 @@ def test_regressions_and_highly_expressed_genes(client, reference, path):
         for ours, expected in zip(of(kind, "dask"), of(kind, "threads"), strict=True):
             np.testing.assert_array_equal(ours, expected)
     seen = tasks_seen(client)
-    for name in ("highly_expressed-span", "regress_out-span", "regress_out-chunk"):
+    for name in ("expressed-span", "regress-span", "regress-chunk"):
         assert f"cellmill-{name}" in seen
 
 

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from .. import _foreign, _native
 from .._engine import Place, place_of
-from .._matrix import csr_parts, operand, refuse_in_memory
+from .._matrix import aligned, csr_parts, operand, refuse_in_memory
 from .._settings import settings
 from .._slots import get_x, prepared, set_x
 
@@ -139,7 +139,7 @@ def _regressors(adata: AnnData, keys: list[str]) -> _native.Regressors:
 def _table(x: Any, what: _native.Regressors, place: Place) -> np.ndarray:
     """Coefficients of each gene."""
     if _foreign.folds_elsewhere(x, place):
-        table: np.ndarray = _foreign.over_cells("regress_out", x, what, place)
+        table: np.ndarray = _foreign.over_cells("regress", x, what, place)
         return table
     return what.of_matrix(settings._machine(), operand(x))
 
@@ -153,6 +153,6 @@ def _dtype(x: Any) -> np.dtype:
 
 def _residuals(x: Any, cells: np.ndarray, table: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """A matrix in memory, or a chunk, without what the cells' numbers explain."""
-    cells = np.ascontiguousarray(cells)
-    found = _native.residuals(csr_parts(x), cells, table, dtype != np.float64)
+    narrow = dtype != np.float64
+    found = _native.residuals(csr_parts(x), aligned(cells), aligned(table), narrow)
     return found.astype(dtype, copy=False)
