@@ -18,6 +18,7 @@ from ._lazy import plan_of
 from ._matrix import aligned, csr_parts, is_foreign
 from .dask import _tasks
 from .dask._check import check_workers
+from .dask._cut import spans_of_a_task
 from .dask._job import Job
 
 HERE = Place(None)
@@ -41,9 +42,10 @@ def by_cells(x: da.Array) -> da.Array:
 
 
 def _leaves(
-    job: Job, x: da.Array, step: str, function: Any, *arguments: Any, genes: Any = None
+    job: Job, x: da.Array, step: str, spans: int, function: Any, *arguments: Any, genes: Any = None
 ) -> list:
-    """The task of each span or chunk; `genes` is cut to the cells of a chunk, and comes last."""
+    """The task of each chunk, or of so many `spans`; `genes` is cut to the cells of a chunk, and
+    comes last."""
     plan = plan_of(x)
     if plan is None:
         chunks = by_cells(x).to_delayed().ravel()
@@ -58,7 +60,15 @@ def _leaves(
     n_spans = _native.fold_size("totals", plan)[0]
     if genes is not None:
         arguments = (*arguments, job.value("genes", genes))
-    return [job.on_span(step, i, function, text, *arguments) for i in range(n_spans)]
+    return [
+        job.on_spans(step, i, function, text, part, *arguments)
+        for i, part in enumerate(_groups(n_spans, spans))
+    ]
+
+
+def _groups(n_spans: int, size: int) -> list[tuple[int, int]]:
+    """Consecutive spans, so many at a time."""
+    return [(start, min(start + size, n_spans)) for start in range(0, n_spans, size)]
 
 
 def _no_cells() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,18 +94,28 @@ def _without_cells(genes: Any) -> Any:
     return SimpleNamespace(**{**vars(genes), "groups": np.empty(0, dtype=np.uint32)})
 
 
-def _check(place: Place, what: str, x: da.Array, *size: Any) -> int:
-    """Looks at the workers; returns the columns of a state."""
+def _check(place: Place, what: str, x: da.Array, *size: Any) -> tuple[int, int]:
+    """Looks at the workers; returns the columns of a state, and the spans that a task takes."""
     plan = plan_of(x)
     if plan is None:
         # Chunks come in any size, so that only the states can be asked about beforehand.
         size = tuple(_without_cells(s) if isinstance(s, SimpleNamespace) else s for s in size)
         _, n_cols, needed = _native.fold_size(size[0], (*_no_cells(), x.shape[1]), *size[1:])
     else:
-        _, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
-    if place.client is not None:
-        check_workers(place.client, what, needed, None if plan is None else plan.to_json())
-    return n_cols
+        n_spans, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
+    if place.client is None:
+        return n_cols, 1
+    workers = check_workers(place.client, what, needed, None if plan is None else plan.to_json())
+    if plan is None:
+        return n_cols, 1
+    _, *genes = (*size, None, None)
+    spans = spans_of_a_task(
+        workers,
+        n_spans,
+        x.shape[0],
+        lambda n: _native.fold_size(size[0], plan, genes[0], genes[1], n)[2],
+    )
+    return n_cols, spans
 
 
 def fold(
@@ -105,11 +125,11 @@ def fold(
 
     `genes` is what folds for highly variable genes need, with the batches of all cells.
     """
-    n_cols = _check(place, what, x, name, genes)
+    n_cols, spans = _check(place, what, x, name, genes)
     with Job(what, place) as job:
         step = "span" if plan_of(x) is not None else "chunk"
         arguments = (name,) if genes is not None else (name, None)
-        states = _leaves(job, x, step, _tasks.fold, *arguments, genes=genes)
+        states = _leaves(job, x, step, spans, _tasks.fold, *arguments, genes=genes)
         rest = job.value("states", _without_cells(genes))
         (state,) = job.run([job.merged(states, _tasks.merge, name, n_cols, rest)])
     return state, n_cols
@@ -135,8 +155,12 @@ def over_cells(name: str, x: da.Array, what: Any, place: Place = HERE) -> Any:
         _, n_cols, needed = what.rows(0, 0).size((*_no_cells(), x.shape[1]))
     else:
         n_spans, n_cols, needed = what.size(plan)
+    spans = 1
     if place.client is not None:
-        check_workers(place.client, name, needed, None if plan is None else plan.to_json())
+        text = None if plan is None else plan.to_json()
+        workers = check_workers(place.client, name, needed, text)
+        if plan is not None:
+            spans = spans_of_a_task(workers, n_spans, x.shape[0], lambda _: needed)
     with Job(name, place) as job:
         if plan is None:
             parts = [what.rows(i, j) for i, j in zip([0, *ends], ends, strict=False)]
@@ -146,7 +170,10 @@ def over_cells(name: str, x: da.Array, what: Any, place: Place = HERE) -> Any:
             ]
         else:
             text, whole = job.value("plan", plan.to_json()), job.value("groups", what)
-            nodes = [job.on_span("span", i, _tasks.over_cells, text, whole) for i in range(n_spans)]
+            nodes = [
+                job.on_spans("span", i, _tasks.over_cells, text, part, whole)
+                for i, part in enumerate(_groups(n_spans, spans))
+            ]
         # A merge needs to know how many groups there are, and of no cell which is its own.
         merge = job.merged(nodes, _tasks.merge_over_cells, what.rows(0, 0), n_cols)
         (state,) = job.run([merge])
@@ -186,11 +213,11 @@ def pca(
     if place.client is None:
         return _pca_in_two_passes(machine, x, columns, n_comps, zero_center, place)
     kept_columns = x.shape[1] if columns is None else len(columns)
-    n_cols = _check(place, "pca", x, "kept", None, kept_columns)
+    n_cols, spans = _check(place, "pca", x, "kept", None, kept_columns)
     with Job("pca", place) as job:
-        nodes = _leaves(job, x, "keep", _tasks.keep, columns)
+        nodes = _leaves(job, x, "keep", spans, _tasks.keep, columns)
         if _native.pca_makes_gram(n_cols):
-            grams = [job.add("gram", i, _tasks.gram, node) for i, node in enumerate(nodes)]
+            grams = [job.add("gram", i, _tasks.gram, n_cols, k) for i, k in enumerate(nodes)]
             merged = job.merged(grams, _tasks.merge, "gram", n_cols, None)
             *kept, last = job.submit([*nodes, merged])
             (state,) = job.gather([last])
@@ -230,13 +257,13 @@ def _components_of_many(
     machine: Any, x: da.Array, n_comps: int, zero_center: bool, place: Place
 ) -> tuple:
     if place.client is not None:
-        n_cols = _check(place, "pca", x, "kept", None, x.shape[1])
+        n_cols, spans = _check(place, "pca", x, "kept", None, x.shape[1])
         with Job("pca", place) as job:
-            kept = job.submit(_leaves(job, x, "keep", _tasks.keep, None))
+            kept = job.submit(_leaves(job, x, "keep", spans, _tasks.keep, None))
             return _of_kept(machine, kept, n_cols, n_comps, zero_center, place)
 
     def fold(job: Job, step: Any) -> list:
-        return _leaves(job, x, "chunk", _tasks.pass_chunk, step)
+        return _leaves(job, x, "chunk", 1, _tasks.pass_chunk, step)
 
     return _block_krylov(machine, fold, x.shape[1], n_comps, zero_center, place)
 
@@ -273,12 +300,12 @@ def _pca_in_two_passes(
     found = components(machine, x, columns, n_comps, zero_center, place)
     mean, loadings, variance, ratio = found
     with Job("pca", place) as job:
-        nodes = _leaves(job, picked, "project", _project_chunk, mean, loadings)
+        nodes = _leaves(job, picked, "project", 1, _project_chunk, mean, loadings)
         scores = job.run(nodes)
     return np.concatenate(scores), loadings, variance, ratio
 
 
-def _project_chunk(task: Any, chunk: Any, _: int, mean: Any, loadings: Any) -> np.ndarray:
+def _project_chunk(task: Any, chunk: Any, _: Any, mean: Any, loadings: Any) -> np.ndarray:
     narrow = (chunk[0], chunk[1], chunk[2].astype(np.float32, copy=False), chunk[3])
     return _native.project_chunk(narrow, aligned(mean), aligned(loadings))
 
@@ -298,4 +325,4 @@ def scores(
 
 
 def _project(chunk: Any, mean: np.ndarray, loadings: np.ndarray) -> np.ndarray:
-    return _project_chunk(None, csr_parts(chunk), 0, mean, loadings)
+    return _project_chunk(None, csr_parts(chunk), None, mean, loadings)

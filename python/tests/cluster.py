@@ -60,20 +60,19 @@ def _running():
     return running
 
 
-def endless(task, x, span, name, genes):
+def endless(task, x, spans, name, genes):
     """A fold that ends only because it is told to, between two blocks."""
     from cellmill import _native
 
     while True:
-        _native.fold_chunk(name, x, genes, span, task)
+        _native.fold_chunk(name, x, genes, spans, task)
 
 
 def make_endless() -> None:
     """Run on a worker: its folds of spans never end."""
-    original = _tasks.on_span
+    original = _tasks.on_spans
 
-    def on_span(function, *arguments):
-        return _span(endless, *arguments)
+    def on_spans(function, *arguments):
+        return original(endless, *arguments)
 
-    _span = original
-    _tasks.on_span = on_span
+    _tasks.on_spans = on_spans

@@ -116,16 +116,16 @@ fn ops_of(name: &str, ops: &[Op], genes: Option<&Genes>) -> Result<Vec<Op>, Fail
     })
 }
 
-/// Folds one chunk, or span `span` of a matrix of a file, on the calling thread: the state as bytes.
-/// `moments`, `counts` and `sums` need `genes`.
+/// Folds one chunk, or the spans from one to another of a matrix of a file, on the calling thread: the
+/// state as bytes. `moments`, `counts` and `sums` need `genes`.
 #[pyfunction]
-#[pyo3(signature = (name, x, genes=None, span=0, task=None))]
+#[pyo3(signature = (name, x, genes=None, spans=(0, 1), task=None))]
 pub fn fold_chunk<'py>(
     py: Python<'py>,
     name: &str,
     x: &Bound<'py, PyAny>,
     genes: Option<Genes>,
-    span: usize,
+    spans: (usize, usize),
     task: Option<PyRef<'py, Task>>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
@@ -134,20 +134,22 @@ pub fn fold_chunk<'py>(
     let n_cols = width(&view, &ops)?;
     let cancel = task.map_or_else(Cancel::default, |task| task.flag());
     let bytes = reduction!(name, n_cols, genes, Some(&view), reduce => detached(py, move || {
-        Ok(run::run_span(&*view.source, &ops, &reduce, span, &cancel)?)
+        Ok(run::run_spans(&*view.source, &ops, &reduce, spans.0..spans.1, &cancel)?)
     })?);
     Ok(PyBytes::new(py, &bytes))
 }
 
 /// Of a fold over a matrix: the number of its states, the columns of a state, and the bytes that
-/// the fold of one of them takes. For `kept`, `columns` says how many are kept.
+/// the fold of any number of them takes. For `kept`, `columns` says how many are kept, and `spans` how
+/// many spans are folded together.
 #[pyfunction]
-#[pyo3(signature = (name, x, genes=None, columns=None))]
+#[pyo3(signature = (name, x, genes=None, columns=None, spans=1))]
 pub fn fold_size(
     name: &str,
     x: &Bound<'_, PyAny>,
     genes: Option<Genes>,
     columns: Option<u32>,
+    spans: usize,
 ) -> PyResult<(usize, u32, u64)> {
     let x = operand(x)?;
     let view = if name == "kept" {
@@ -163,11 +165,13 @@ pub fn fold_size(
         let ctx = Context::quiet(1).map_err(Failure::from)?;
         let sink = KeptColumns::with_memory(&ctx, source.grid(), n_cols, Precision::F32, 0);
         let keep = run::smallest_stage(source, &ops, &(), &sink).map_err(Failure::from)?;
+        // Of a group of spans, a state waits on each level of the tree.
+        let states = 3 + u64::from(spans.max(1).ilog2());
         let fold = if n_cols > MOST_GRAM {
-            3 * BlockKrylov::state_bytes(n_cols.into(), u32::MAX.into())
+            states * BlockKrylov::state_bytes(n_cols.into(), u32::MAX.into())
         } else {
             let gram = Gram::new(n_cols);
-            3 * gram.state_bytes(0) + gram.fold_bytes()
+            states * gram.state_bytes(0) + gram.fold_bytes()
         };
         return Ok((n_spans, n_cols, keep.max(fold)));
     }

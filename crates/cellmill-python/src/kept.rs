@@ -9,9 +9,10 @@ use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::project;
 use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::Gram;
-use cellmill_engine::{Op, Reduce, Source, run};
+use cellmill_engine::{Context, Error, Op, Reduce, Source, run};
 use numpy::{PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 /// The `columns` (`None`: all) of span `span` of a matrix, or of a whole chunk, as bytes.
@@ -43,28 +44,43 @@ pub fn keep_chunk<'py>(
     Ok(PyBytes::new(py, &bytes))
 }
 
-/// The Gram state of kept columns.
+/// The Gram state of the kept columns of consecutive spans, all of the same number of columns.
 #[pyfunction]
 pub fn fold_kept<'py>(
     py: Python<'py>,
     task: PyRef<'py, Task>,
-    kept: &[u8],
+    n_cols: u32,
+    kept: Vec<PyBackedBytes>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (cancel, budget) = (task.flag(), task.budget());
     let bytes = detached(py, move || {
         let ctx = context(&cancel, budget)?;
-        let kept = KeptColumns::from_part(&ctx, kept)?;
-        let gram = Gram::new(kept.n_cols());
-        if kept.grid().n_spans() == 0 {
-            return Ok(gram.to_bytes(&gram.start())?);
-        }
+        let gram = Gram::new(n_cols);
+        let waiting = u64::from(kept.len().max(1).ilog2());
         let _held = ctx.budget().reserve(
-            gram.state_bytes(0) + gram.fold_bytes() + kept.reader_bytes(),
+            (1 + waiting) * gram.state_bytes(0) + gram.fold_bytes(),
             "the Gram matrix of a span",
         )?;
-        Ok(run::run_span(&kept, &[], &gram, 0, ctx.cancel())?)
+        let states = kept.iter().map(|part| folded(&ctx, part, &gram));
+        Ok(gram.to_bytes(&run::merge_states(&gram, states)?)?)
     })?;
     Ok(PyBytes::new(py, &bytes))
+}
+
+/// The state of the kept columns of one span or chunk.
+///
+/// # Errors
+/// When the bytes are none, or reading them does not fit the budget.
+pub fn folded<R: Reduce>(ctx: &Context, part: &[u8], reduce: &R) -> Result<R::State, Error> {
+    let part = KeptColumns::from_part(ctx, part)?;
+    if part.grid().n_spans() == 0 {
+        return Ok(reduce.start());
+    }
+    let bytes = part.reader_bytes();
+    let _held = ctx
+        .budget()
+        .reserve(bytes, "reading the columns of a span")?;
+    run::span_state(&part, &[], reduce, 0, ctx.cancel())
 }
 
 /// The scores of kept columns.

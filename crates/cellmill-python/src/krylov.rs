@@ -3,12 +3,13 @@
 use crate::enter::{Machine, detached, enter};
 use crate::failure::Failure;
 use crate::fold::solved;
+use crate::kept::folded;
 use crate::operand::operand;
 use crate::task::{Task, context};
-use cellmill_engine::keep::KeptColumns;
 use cellmill_engine::linalg::{self, MOST_GRAM, Pass};
-use cellmill_engine::{Cancel, Error, Op, Reduce, Source, run};
+use cellmill_engine::{Cancel, Error, Op, Reduce, run};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
 /// Whether the components of so many genes are found through their Gram matrix.
@@ -79,24 +80,25 @@ fn read(step: &[u8]) -> Result<Pass, Failure> {
     Ok(postcard::from_bytes(step).map_err(wire)?)
 }
 
-/// The state of a pass over kept columns.
+/// The state of a pass over the kept columns of consecutive spans.
 #[pyfunction]
 pub fn pass_kept<'py>(
     py: Python<'py>,
     task: PyRef<'py, Task>,
-    kept: &[u8],
+    kept: Vec<PyBackedBytes>,
     step: &[u8],
 ) -> PyResult<Bound<'py, PyBytes>> {
     let (cancel, budget) = (task.flag(), task.budget());
     let bytes = detached(py, move || {
         let ctx = context(&cancel, budget)?;
-        let (kept, pass) = (KeptColumns::from_part(&ctx, kept)?, read(step)?);
-        if kept.grid().n_spans() == 0 {
-            return Ok(pass.to_bytes(&pass.start())?);
-        }
-        let bytes = 2 * pass.state_bytes(0) + pass.fold_bytes() + kept.reader_bytes();
-        let _held = ctx.budget().reserve(bytes, "a pass of block Krylov")?;
-        Ok(run::run_span(&kept, &[], &pass, 0, ctx.cancel())?)
+        let pass = read(step)?;
+        let waiting = u64::from(kept.len().max(1).ilog2());
+        let _held = ctx.budget().reserve(
+            (2 + waiting) * pass.state_bytes(0) + pass.fold_bytes(),
+            "a pass of block Krylov",
+        )?;
+        let states = kept.iter().map(|part| folded(&ctx, part, &pass));
+        Ok(pass.to_bytes(&run::merge_states(&pass, states)?)?)
     })?;
     Ok(PyBytes::new(py, &bytes))
 }

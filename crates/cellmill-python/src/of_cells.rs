@@ -13,8 +13,8 @@ pub fn upright<'py>(array: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     array.call_method1("copy", ("C",))
 }
 
-/// Of a fold over a matrix: the number of its spans, its columns, and the bytes that the fold of a
-/// span takes.
+/// Of a fold over a matrix: the number of its spans, its columns, and the bytes that the fold of any
+/// number of them takes.
 pub fn size(
     what: &impl OfCells,
     py: Python<'_>,
@@ -30,12 +30,12 @@ pub fn size(
     })
 }
 
-/// The state of a span, or of a chunk, on the calling thread.
-pub fn of_span<'py>(
+/// The state of the spans from one to another, or of a chunk, on the calling thread.
+pub fn of_spans<'py>(
     what: &impl OfCells,
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
-    span: usize,
+    spans: (usize, usize),
     task: &Task,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
@@ -43,7 +43,7 @@ pub fn of_span<'py>(
     let cancel = task.flag();
     let bytes = detached(py, || {
         let (source, ops) = (&*view.source, &view.ops);
-        Ok(what.of_span(source, ops, span, &cancel)?)
+        Ok(what.of_spans(source, ops, spans.0..spans.1, &cancel)?)
     })?;
     Ok(PyBytes::new(py, &bytes))
 }

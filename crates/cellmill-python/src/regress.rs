@@ -122,20 +122,20 @@ impl Regressors {
     }
 
     /// Of a fold over a matrix: the number of its spans, its columns, and the bytes that the fold of
-    /// a span takes.
+    /// any number of them takes.
     fn size(&self, py: Python<'_>, x: &Bound<'_, PyAny>) -> PyResult<(usize, u32, u64)> {
         of_cells::size(&self.0, py, x)
     }
 
-    /// The state of a span, or of a chunk, on the calling thread.
-    fn of_span<'py>(
+    /// The state of the spans from one to another, or of a chunk, on the calling thread.
+    fn of_spans<'py>(
         &self,
         py: Python<'py>,
         x: &Bound<'py, PyAny>,
-        span: usize,
+        spans: (usize, usize),
         task: PyRef<'py, Task>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        of_cells::of_span(&self.0, py, x, span, &task)
+        of_cells::of_spans(&self.0, py, x, spans, &task)
     }
 
     /// Merges two neighbouring states; `left` holds the earlier rows.

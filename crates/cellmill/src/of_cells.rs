@@ -2,6 +2,7 @@
 
 use crate::Result;
 use cellmill_engine::{Cancel, Op, Reduce, Source, run};
+use std::ops::Range;
 
 /// A fold over a matrix of whose cells something is known: their groups, their numbers.
 pub trait OfCells: Sync {
@@ -20,19 +21,19 @@ pub trait OfCells: Sync {
     /// As the reduction's own.
     fn of_states(&self, n_genes: u32) -> Result<Self::Fold>;
 
-    /// The state of one span, in its wire form.
+    /// The state of consecutive spans, in its wire form.
     ///
     /// # Errors
     /// As [`OfCells::of_source`], and whatever is wrong with the source.
-    fn of_span(
+    fn of_spans(
         &self,
         source: &dyn Source,
         ops: &[Op],
-        span: usize,
+        spans: Range<usize>,
         cancel: &Cancel,
     ) -> Result<Vec<u8>> {
         let fold = self.of_source(source, ops)?;
-        Ok(run::run_span(source, ops, &fold, span, cancel)?)
+        Ok(run::run_spans(source, ops, &fold, spans, cancel)?)
     }
 
     /// The least memory in bytes that the fold of one span needs.

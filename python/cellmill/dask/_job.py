@@ -47,10 +47,18 @@ class Job:
         """A value that many tasks read: it is sent once."""
         return dask.delayed(value, name=self._key(step, 0), traverse=False)
 
-    def on_span(self, step: str, i: int, function: Callable, plan: Any, *arguments: Any) -> Delayed:
-        """The task of span `i` of a file."""
-        return dask.delayed(_tasks.on_span, pure=False)(
-            function, self._terms, plan, i, *arguments, dask_key_name=self._key(step, i)
+    def on_spans(
+        self,
+        step: str,
+        i: int,
+        function: Callable,
+        plan: Any,
+        spans: tuple[int, int],
+        *arguments: Any,
+    ) -> Delayed:
+        """The task of the spans of a file from one to another."""
+        return dask.delayed(_tasks.on_spans, pure=False)(
+            function, self._terms, plan, spans, *arguments, dask_key_name=self._key(step, i)
         )
 
     def on_chunk(self, step: str, i: int, function: Callable, chunk: Any, *rest: Any) -> Delayed:

@@ -10,6 +10,9 @@ from .. import _native
 from .._matrix import aligned, csr_parts
 from ._watch import Terms, name_of, running, worker
 
+# The first of consecutive spans, and the one behind the last.
+Spans = tuple[int, int]
+
 
 @lru_cache(maxsize=4)
 def _opened(plan: str) -> _native.Matrix:
@@ -28,16 +31,16 @@ def opened(plan: str) -> _native.Matrix:
         raise type(error)(f"{name_of(here)} cannot use the file: {error}") from None
 
 
-def on_span(function: Callable, terms: Terms, plan: str, span: int, *arguments: Any) -> Any:
-    """A function of a task, a matrix and a number, of one span of a file."""
+def on_spans(function: Callable, terms: Terms, plan: str, spans: Spans, *arguments: Any) -> Any:
+    """A function of a task, a matrix and spans, of consecutive spans of a file."""
     with running(terms) as task:
-        return function(task, opened(plan), span, *arguments)
+        return function(task, opened(plan), spans, *arguments)
 
 
 def on_chunk(function: Callable, terms: Terms, chunk: Any, *arguments: Any) -> Any:
     """The same, of a chunk that someone else made."""
     with running(terms) as task:
-        return function(task, csr_parts(chunk), 0, *arguments)
+        return function(task, csr_parts(chunk), (0, 1), *arguments)
 
 
 def on_values(function: Callable, terms: Terms, *arguments: Any) -> Any:
@@ -46,9 +49,9 @@ def on_values(function: Callable, terms: Terms, *arguments: Any) -> Any:
         return function(task, *arguments)
 
 
-def fold(task: _native.Task, x: Any, span: int, name: str, genes: Any) -> bytes:
-    """The state of a span or a chunk."""
-    return _native.fold_chunk(name, x, genes, span, task)
+def fold(task: _native.Task, x: Any, spans: Spans, name: str, genes: Any) -> bytes:
+    """The state of spans or a chunk."""
+    return _native.fold_chunk(name, x, genes, spans, task)
 
 
 def merge(
@@ -58,9 +61,9 @@ def merge(
     return _native.merge_states(name, n_cols, left, right, genes)
 
 
-def over_cells(task: _native.Task, x: Any, span: int, what: Any) -> bytes:
-    """The state of a span or a chunk, of whose cells `what` knows something."""
-    state: bytes = what.of_span(x, span, task)
+def over_cells(task: _native.Task, x: Any, spans: Spans, what: Any) -> bytes:
+    """The state of spans or a chunk, of whose cells `what` knows something."""
+    state: bytes = what.of_spans(x, spans, task)
     return state
 
 
@@ -72,22 +75,22 @@ def merge_over_cells(
     return state
 
 
-def keep(task: _native.Task, x: Any, span: int, columns: list[int] | None) -> bytes:
-    """The columns of a span or a chunk that the next tasks read."""
-    return _native.keep_chunk(task, x, columns, span)
+def keep(task: _native.Task, x: Any, spans: Spans, columns: list[int] | None) -> list[bytes]:
+    """The columns of each span, or of a chunk, that the next tasks read."""
+    return [_native.keep_chunk(task, x, columns, span) for span in range(*spans)]
 
 
-def gram(task: _native.Task, kept: bytes) -> bytes:
+def gram(task: _native.Task, n_cols: int, kept: list[bytes]) -> bytes:
     """The Gram state of kept columns."""
-    return _native.fold_kept(task, kept)
+    return _native.fold_kept(task, n_cols, kept)
 
 
-def pass_kept(task: _native.Task, kept: bytes, step: bytes) -> bytes:
+def pass_kept(task: _native.Task, kept: list[bytes], step: bytes) -> bytes:
     """The state of a pass of block Krylov over kept columns."""
     return _native.pass_kept(task, kept, step)
 
 
-def pass_chunk(task: _native.Task, x: Any, _: int, step: bytes) -> bytes:
+def pass_chunk(task: _native.Task, x: Any, _: Spans, step: bytes) -> bytes:
     """The same over a chunk."""
     narrow = (x[0], x[1], x[2].astype(np.float32, copy=False), x[3])
     return _native.pass_chunk(task, narrow, step)
@@ -98,6 +101,7 @@ def merge_passes(_: _native.Task, step: bytes, left: bytes, right: bytes) -> byt
     return _native.merge_passes(step, left, right)
 
 
-def project(task: _native.Task, kept: bytes, components: tuple) -> np.ndarray:
+def project(task: _native.Task, kept: list[bytes], components: tuple) -> np.ndarray:
     """The scores of kept columns."""
-    return _native.project_kept(task, kept, *map(aligned, components))
+    components = tuple(map(aligned, components))
+    return np.concatenate([_native.project_kept(task, part, *components) for part in kept])

@@ -1,7 +1,9 @@
 //! One span by itself: what a thread folds here, and a worker of a cluster there.
 
+use super::tree::{Place, Tree};
 use crate::op::{Pipeline, Scratch};
 use crate::{Block, Cancel, Error, Op, Reduce, Result, Sink, Source};
+use std::ops::Range;
 
 /// Memory of one thread, used again from span to span.
 pub(super) struct Work {
@@ -75,8 +77,66 @@ pub fn run_span<R: Reduce>(
     span: usize,
     cancel: &Cancel,
 ) -> Result<Vec<u8>> {
-    let (state, ()) = alone(source, ops, (reduce, &()), span, cancel)?;
-    reduce.to_bytes(&state)
+    run_spans(source, ops, reduce, span..span + 1, cancel)
+}
+
+/// Folds consecutive spans on the calling thread and returns the state of all of them in wire form.
+///
+/// Where all spans are cut into groups of one power of two (the last may be smaller), the groups'
+/// states, merged along [`super::merge_tree`] of their number, are those of single spans to the last
+/// bit: a group is a node of their tree.
+///
+/// # Errors
+/// As [`run_span`].
+pub fn run_spans<R: Reduce>(
+    source: &dyn Source,
+    ops: &[Op],
+    reduce: &R,
+    spans: Range<usize>,
+    cancel: &Cancel,
+) -> Result<Vec<u8>> {
+    let states = spans.map(|span| span_state(source, ops, reduce, span, cancel));
+    reduce.to_bytes(&merge_states(reduce, states)?)
+}
+
+/// The state of span `span`, folded on the calling thread.
+///
+/// # Errors
+/// As [`run_span`].
+pub fn span_state<R: Reduce>(
+    source: &dyn Source,
+    ops: &[Op],
+    reduce: &R,
+    span: usize,
+    cancel: &Cancel,
+) -> Result<R::State> {
+    Ok(alone(source, ops, (reduce, &()), span, cancel)?.0)
+}
+
+/// Merges the states of consecutive spans along the tree that their number fixes; of none, the state
+/// of no row.
+///
+/// # Errors
+/// The first of `states`; whatever [`Reduce::merge`] finds wrong.
+pub fn merge_states<R: Reduce>(
+    reduce: &R,
+    states: impl IntoIterator<Item = Result<R::State>>,
+) -> Result<R::State> {
+    let mut tree = Tree::default();
+    for (span, state) in states.into_iter().enumerate() {
+        let (mut at, mut node) = (Place::leaf(span), Some(state?));
+        while let Some(sibling) = tree.take_or_put(at, &mut node) {
+            // Spans arrive in order: the sibling that waits is the left one.
+            node = node.map(|right| reduce.merge(sibling, right)).transpose()?;
+            at = at.parent();
+        }
+    }
+    let mut rest = tree.into_rest();
+    let mut whole = rest.pop().unwrap_or_else(|| reduce.start());
+    while let Some(left) = rest.pop() {
+        whole = reduce.merge(left, whole)?;
+    }
+    Ok(whole)
 }
 
 /// Pushes span `span` into `sink` on the calling thread and returns its part, which the sink has

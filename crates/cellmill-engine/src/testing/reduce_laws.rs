@@ -1,8 +1,10 @@
 //! The laws of a reduction.
 
 use super::Matrix;
-use crate::run::{finish, merge, merge_tree, run_span};
-use crate::{Block, Budget, Cancel, Context, Error, MemSource, Op, Reduce, Source, run_stage};
+use crate::run::{finish, merge, merge_tree, run_span, run_spans};
+use crate::{
+    Block, Budget, Cancel, Context, Error, MemSource, Op, Reduce, Result, Source, run_stage,
+};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -118,7 +120,32 @@ where
         one,
         "spans last to first, in wire form"
     );
+    for size in [2, 4] {
+        assert_eq!(
+            in_groups(source, ops, reduce, size).unwrap_or_else(|e| panic!("{e}")),
+            one,
+            "spans in groups of {size}"
+        );
+    }
     one
+}
+
+fn in_groups<R: Reduce>(
+    source: &MemSource<'_, f64>,
+    ops: &[Op],
+    reduce: &R,
+    size: usize,
+) -> Result<R::Output> {
+    let n_spans = source.grid().n_spans();
+    let mut nodes = (0..n_spans)
+        .step_by(size)
+        .map(|from| from..n_spans.min(from + size))
+        .map(|group| run_spans(source, ops, reduce, group, &Cancel::default()))
+        .collect::<Result<Vec<_>>>()?;
+    for join in merge_tree(nodes.len()) {
+        nodes.push(merge(reduce, &nodes[join.left], &nodes[join.right])?);
+    }
+    finish(reduce, &nodes[nodes.len() - 1])
 }
 
 fn empty_block<R: Reduce>(source: &MemSource<'_, f64>, ops: &[Op], reduce: &R) {
