@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import scanpy as sc
 from cellmill._engine import Place
-from cellmill.dask import _neighbors
+from cellmill.dask import _cut, _neighbors
 from cellmill.dask._check import check_workers, common_kernel
+from cellmill.dask._job import Job
 from conftest import chunked
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, performance_report
 
 BLOCK_ROWS = 150
 
@@ -59,6 +60,12 @@ def analysed(big, expected):
         cm.settings.engine = None
 
 
+@pytest.fixture(autouse=True)
+def a_task_for_each_span(monkeypatch):
+    """As where spans are large: many tasks."""
+    monkeypatch.setattr(_cut, "_CELLS", 0)
+
+
 def start(n_workers, **options):
     return LocalCluster(
         n_workers=n_workers,
@@ -97,6 +104,45 @@ def test_three_workers_in_any_order(client, path, big, expected):
         assert f"cellmill-{name}" in seen
     for step in ("exact", "plan", "cells", "merge", "pull"):
         assert f"cellmill-neighbors-{step}" in seen
+
+
+@pytest.mark.parametrize(("cells", "n_tasks"), [(1 << 16, 15), (300, 30)])
+def test_a_task_of_several_spans(client, big, expected, monkeypatch, cells, n_tasks):
+    monkeypatch.setattr(_cut, "_CELLS", cells)
+    seen = []
+    on_spans = Job.on_spans
+
+    def counted(job, step, i, function, plan, spans, *rest):
+        seen.append((step, spans))
+        return on_spans(job, step, i, function, plan, spans, *rest)
+
+    monkeypatch.setattr(Job, "on_spans", counted)
+    assert parts.bits(parts.pipeline(cm, big, block_rows=BLOCK_ROWS)) == expected[big]
+    for step in ("span", "keep"):
+        of_step = sorted({spans for name, spans in seen if name == step})
+        assert len(of_step) == n_tasks
+        assert [i for spans in of_step for i in range(*spans)] == list(range(60))
+
+
+def test_how_many_spans_a_task_takes():
+    two = [{"threads": 2, "limit": 1000}, {"threads": 1, "limit": 0}]
+
+    def spans(workers, n_spans, cells_a_span, bytes_a_span=1):
+        n_cells = n_spans * cells_a_span
+        return _cut.spans_of_a_task(workers, n_spans, n_cells, lambda n: n * bytes_a_span)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_cut, "_CELLS", 1000)
+        # Four tasks for each of three threads; a thousand cells; 300 bytes for each thread.
+        assert spans(two, 97, 10) == 8
+        assert spans(two, 97, 125) == 8
+        assert spans(two, 97, 126) == 4
+        assert spans(two, 97, 10, 75) == 4
+        assert spans(two, 97, 10, 301) == 1
+        assert spans(two, 22, 10) == 1
+        assert spans(two, 97, 1001) == 1
+        # Nobody is there yet.
+        assert spans([], 97, 10) == 16
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
@@ -317,6 +363,23 @@ def test_what_a_dask_user_expects(client, path):
         cm.pp.normalize_total(again)
     after = client.run(lambda dask_worker: dask_worker.state.executed_count)
     assert [address for address in before if after[address] > before[address]] == [only]
+
+
+def test_a_performance_report_names_the_steps(client, path, tmp_path):
+    pytest.importorskip("bokeh")
+    report = tmp_path / "report.html"
+    with performance_report(filename=report):
+        parts.pipeline(cm, path, block_rows=BLOCK_ROWS)
+    text = report.read_text()
+    for name in ("cellmill-hvg-span", "cellmill-pca-keep", "cellmill-neighbors-exact"):
+        assert name in text
+
+
+def test_an_adaptive_cluster_grows_for_the_tasks(big, expected):
+    with start(0) as cluster, Client(cluster) as client:
+        cluster.adapt(minimum=0, maximum=2, interval="100ms", wait_count=100)
+        assert parts.bits(parts.pipeline(cm, big, block_rows=BLOCK_ROWS)) == expected[big]
+        assert 1 <= len(client.scheduler_info(n_workers=-1)["workers"]) <= 2
 
 
 def test_a_changed_file_is_refused(client, path, tmp_path):
