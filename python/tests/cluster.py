@@ -50,8 +50,9 @@ def slow_down(seconds: float, seed: int | None = None) -> None:
 
 
 def speed_up() -> None:
-    """Run on a worker: undoes :func:`slow_down`."""
+    """Run on a worker: undoes :func:`slow_down` and :func:`make_endless`."""
     _tasks.running = _running()
+    _tasks.on_spans = getattr(_tasks.on_spans, "original", _tasks.on_spans)
 
 
 def _running():
@@ -75,4 +76,5 @@ def make_endless() -> None:
     def on_spans(function, *arguments):
         return original(endless, *arguments)
 
+    on_spans.original = original
     _tasks.on_spans = on_spans
