@@ -194,7 +194,7 @@ def fold_chunk(
     name: str,
     x: Matrix | _Csr,
     genes: SimpleNamespace | None = None,
-    spans: tuple[int, int] = (0, 1),
+    spans: tuple[int, int] = ...,
     task: Task | None = None,
 ) -> bytes: ...
 def fold_size(
