@@ -1,10 +1,12 @@
 //! The command line: one definition of every flag.
 
+mod aggregate;
 mod convert;
 mod machine;
 mod run;
 mod size;
 
+pub use aggregate::AggregateArgs;
 pub use convert::{ConvertArgs, Form};
 pub use machine::MachineArgs;
 pub use run::RunArgs;
@@ -47,6 +49,8 @@ pub enum Command {
     Umap(StepArgs),
     /// Writes a file in another form: h5ad, zarr, 10x folder; other compression, some cells and genes.
     Convert(ConvertArgs),
+    /// Takes the cells of each group together (pseudobulk): sums, means, variances of every gene.
+    Aggregate(AggregateArgs),
     /// Writes a realistic synthetic atlas.
     Simulate(SimulateArgs),
     /// Draws pictures of a result.

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+mod aggregate;
 mod convert;
 mod info;
 mod plan;
@@ -15,6 +16,7 @@ use anyhow::Result;
 /// Does what the command says.
 pub fn dispatch(command: Command, connect: Option<Connect<'_>>) -> Result<()> {
     match command {
+        Command::Aggregate(args) => aggregate::aggregate(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Info(args) => info::info(&args),
         Command::Plan(args) => plan::plan(args),

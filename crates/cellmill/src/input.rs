@@ -1,6 +1,7 @@
 //! The file that a run begins with: which matrix holds the counts, and whose genes they are.
 
 mod genes;
+pub mod groups;
 pub mod labels;
 mod several;
 
@@ -100,6 +101,24 @@ impl Input {
             Some(named) => named_matrix(&file, named, fractional, &mut notes)?,
             None => found_matrix(&file, fractional, &mut notes)?,
         };
+        Self::of_matrix(file, matrix, block_rows, notes)
+    }
+
+    /// Opens the matrix that is named, whatever it holds.
+    ///
+    /// # Errors
+    /// When there is no such matrix, or there are no cells or genes.
+    pub fn open_any(file: H5ad, named: &str) -> Result<Self> {
+        let matrix = there(&file, named)?;
+        Self::of_matrix(file, matrix, None, Vec::new())
+    }
+
+    fn of_matrix(
+        file: H5ad,
+        matrix: String,
+        block_rows: Option<u64>,
+        mut notes: Vec<String>,
+    ) -> Result<Self> {
         file.choose(&matrix);
         let source = file.source(&matrix, block_rows)?;
         refuse_empty(&file, &matrix, &*source)?;
@@ -224,28 +243,34 @@ fn address(file: &H5ad, named: &str) -> String {
     }
 }
 
+/// The address of the matrix that is named.
+fn there(file: &H5ad, named: &str) -> Result<String> {
+    let address = address(file, named);
+    let infos = file.matrices()?;
+    if infos.iter().any(|i| i.address == address) {
+        return Ok(address);
+    }
+    let known: Vec<&str> = infos.iter().map(|i| i.address.as_str()).collect();
+    Err(Error::Data(format!(
+        "{} has no matrix {address}; it has {}",
+        file.path().display(),
+        if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        }
+    )))
+}
+
 fn named_matrix(
     file: &H5ad,
     named: &str,
     fractional: bool,
     notes: &mut Vec<String>,
 ) -> Result<String> {
-    let address = address(file, named);
-    let infos = file.matrices()?;
-    let Some(info) = infos.iter().find(|i| i.address == address) else {
-        let known: Vec<&str> = infos.iter().map(|i| i.address.as_str()).collect();
-        return Err(Error::Data(format!(
-            "{} has no matrix {address}; it has {}",
-            file.path().display(),
-            if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            }
-        )));
-    };
+    let address = there(file, named)?;
     // A matrix that cannot be read as a stream is an error here, with the reason.
-    let sample = Sample::of(&*file.source(&info.address, None)?)?;
+    let sample = Sample::of(&*file.source(&address, None)?)?;
     let fits = match sample.kind() {
         Kind::RawCounts => true,
         Kind::FractionalCounts | Kind::Normalised => fractional,

@@ -1,5 +1,7 @@
 //! Pseudobulk (`sc.get.aggregate`): every gene over groups of cells.
 
+pub mod file;
+
 use crate::of_cells::OfCells;
 use crate::{Error, Result};
 use cellmill_engine::op::Pipeline;
