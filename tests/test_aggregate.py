@@ -40,7 +40,7 @@ def keys(by) -> list:
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Keys of every kind: with unused categories, an order, missing values; numbers; truth values."""
+    """Keys of every kind: unused categories, an order, missing values, numbers, truth values."""
     adata = synthetic(cells=900, genes=120, types=4)
     rng = np.random.default_rng(3)
     donor = rng.choice(["d1", "d2", "d3", None], 900)
@@ -108,7 +108,10 @@ def test_a_matrix_of_any_kind(layer, path, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("human_pbmc/pbmc3k_raw_csr.h5ad", "cell_type"), ("formats_pbmc3k/pbmc3k_200_csr_int32_nocomp.h5ad", None)],
+    [
+        ("human_pbmc/pbmc3k_raw_csr.h5ad", "cell_type"),
+        ("formats_pbmc3k/pbmc3k_200_csr_int32_nocomp.h5ad", None),
+    ],
 )
 def test_real_counts(name, key, tmp_path):
     """Counts are found, and all is from one read."""
@@ -144,6 +147,15 @@ def test_equal_bytes(path, tmp_path):
     assert made("1.h5ad", "--threads", 1) == made("2.h5ad", "--threads", 2)
 
 
+def test_the_least_budget_does(path, tmp_path):
+    options = ["--by", "type", "--matrix", "X", "--func", "var"]
+    options = [path, "-o", tmp_path / "bulk.h5ad", *options, "--memory"]
+    least = refused("aggregate", *options, "49M", names=["4 groups x 120 genes"]).split()
+    megabytes = float(least[-2])
+    assert least[-1] == "MB"
+    ok("aggregate", *options, f"{megabytes + 0.1}M")
+
+
 def test_zarr(path, tmp_path):
     options = ["--by", "type", "--by", "donor", "--matrix", "X", "--func", ",".join(FUNCS)]
     ok("aggregate", path, "-o", tmp_path / "bulk.h5ad", *options)
@@ -168,7 +180,7 @@ def test_one_cell_has_no_variance(path, tmp_path):
         (["--by", "nobody"], ["nobody", "no cell"]),
         (["--by", "type", "--by", "type"], ["type twice"]),
         (["--by", "type", "--matrix", "layers/none"], ["layers/none", "layers/log"]),
-        (["--by", "type", "--memory", "1M"], ["1.0 MB"]),
+        (["--by", "type", "--memory", "1M"], ["budget is 1.00 MB"]),
     ],
     ids=lambda x: " ".join(x),
 )

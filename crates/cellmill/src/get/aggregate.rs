@@ -70,8 +70,12 @@ impl Aggregation {
         // The ids as they came and in the places of the source, and the result beside the state.
         let ids = 4 * (self.ids.len() as u64 + source.n_rows());
         let result = 64 * self.n_groups as u64 * u64::from(source.n_cols());
-        let held = ctx.budget().reserve(ids + result, "groups of cells")?;
         let fold = self.of_source(source, ops)?;
+        let stage = run::smallest_stage(source, ops, &fold, &())?;
+        let what = format!("{} groups x {} genes", self.n_groups, source.n_cols());
+        // Together first: else the least budget that is said would not do for the stage.
+        drop(ctx.budget().reserve(ids + result + stage, &what)?);
+        let held = ctx.budget().reserve(ids + result, &what)?;
         let found = run_stage(ctx, "aggregate", source, ops, &fold, &())?;
         let result = self.result(found);
         drop(held);

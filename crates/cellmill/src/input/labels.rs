@@ -50,7 +50,11 @@ fn refused(file: &H5ad, key: &str, why: &str) -> Error {
 fn read(file: &H5ad, key: &str) -> Result<Column> {
     let known = file.dataframe_columns("obs")?;
     let missing = || {
-        let why = format!("is not there; obs has {}", known.join(", "));
+        let has = match known.as_slice() {
+            [] => "no columns".to_owned(),
+            known => known.join(", "),
+        };
+        let why = format!("is not there; obs has {has}");
         refused(file, key, &why)
     };
     if !known.iter().any(|name| name == key) {

@@ -126,10 +126,10 @@ pub fn to_file(ctx: &Context, request: &Request<'_>) -> Result<[u64; 2]> {
         ctx.emit(Event::Warning { text });
     }
     let shape = [obs.index.len() as u64, u64::from(input.source.n_cols())];
-    // The layers beside the numbers that were found.
+    // The four numbers that were found, and a layer of them.
     let _layers = ctx
         .budget()
-        .reserve(64 * shape[0] * shape[1], "layers of groups x genes")?;
+        .reserve(40 * shape[0] * shape[1], "layers of groups x genes")?;
     let n_obs = groups.cells.into_iter().map(|n| n as i64).collect();
     obs.columns.push((
         "n_obs_aggregated".to_owned(),
