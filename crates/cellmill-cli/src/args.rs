@@ -7,7 +7,7 @@ mod run;
 mod size;
 
 pub use aggregate::AggregateArgs;
-pub use convert::{ConvertArgs, Form};
+pub use convert::{ConvertArgs, Form, Layout};
 pub use machine::MachineArgs;
 pub use run::RunArgs;
 pub use size::Size;

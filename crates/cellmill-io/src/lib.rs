@@ -30,5 +30,6 @@ pub use open::FileIdentity;
 pub use turned::TurnedSource;
 pub use workspace::Workspace;
 pub use write::{
-    CsrSink, CsrSinkOptions, H5adWriter, MtxSink, MtxWriter, SinkDtype, WriteOptions, abandon,
+    CsrSink, CsrSinkOptions, DenseSink, DenseSinkOptions, H5adWriter, MtxSink, MtxWriter,
+    SinkDtype, WriteOptions, abandon,
 };

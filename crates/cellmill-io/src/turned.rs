@@ -7,6 +7,7 @@
 
 mod buckets;
 mod csc;
+mod exchanged;
 
 pub(crate) use csc::open as open_csc;
 

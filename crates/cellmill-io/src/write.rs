@@ -1,14 +1,21 @@
 //! Writing h5ad files, zarr folders and folders of 10x Genomics: beside the target, renamed at the end.
 
+mod chunks;
 mod copy;
 mod csr_sink;
+mod dense_sink;
+mod dtype;
 mod elements;
 mod mtx_sink;
+mod part;
 mod place;
 mod temporary;
 
-pub use csr_sink::{CsrSink, CsrSinkOptions, SinkDtype};
+pub use csr_sink::{CsrSink, CsrSinkOptions};
+pub use dense_sink::{DenseSink, DenseSinkOptions};
+pub use dtype::SinkDtype;
 pub use mtx_sink::{MtxPart, MtxSink, MtxWriter};
+pub use part::CsrPart;
 
 use crate::anndata::H5ad;
 use crate::elem::Elem;
@@ -42,6 +49,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Sets the encoding attributes of an element.
+    fn encode(&self, address: &str, encoding: &str, version: &str) -> Result<()> {
+        let place = &self.place;
+        place
+            .text_attribute(address, "encoding-type", encoding)
+            .and_then(|()| place.text_attribute(address, "encoding-version", version))
+            .map_err(|fault| self.fault(address, fault))
+    }
+
     /// What the library refused, as an error with an address.
     pub(crate) fn fault(&self, address: &str, fault: Fault) -> Error {
         match fault.errno() {
@@ -194,15 +210,46 @@ impl H5adWriter {
     /// # Errors
     /// As [`H5adWriter::write`].
     pub fn csr_sink(&mut self, address: &str, options: CsrSinkOptions) -> Result<CsrSink> {
+        let shape = options.shape;
+        self.sparse(address, "csr_matrix", shape, options)
+    }
+
+    /// Begins a CSC matrix that is written block by block: the blocks are those of the matrix with
+    /// rows and columns exchanged, whose shape is that of `options`.
+    ///
+    /// # Errors
+    /// As [`H5adWriter::write`].
+    pub fn csc_sink(&mut self, address: &str, options: CsrSinkOptions) -> Result<CsrSink> {
+        let [columns, rows] = options.shape;
+        self.sparse(address, "csc_matrix", [rows, columns], options)
+    }
+
+    fn sparse(
+        &mut self,
+        address: &str,
+        encoding: &str,
+        shape: [u64; 2],
+        options: CsrSinkOptions,
+    ) -> Result<CsrSink> {
         let address = address.trim_matches('/');
         self.make_room(address)?;
-        self.group(address, "csr_matrix", "0.1.0")?;
-        let shape = options.shape.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+        self.group(address, encoding, "0.1.0")?;
+        let shape = shape.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
         self.output
             .place
             .integers_attribute(address, "shape", &shape)
             .map_err(|fault| self.output.fault(address, fault))?;
         CsrSink::begin(self.output.clone(), address, options)
+    }
+
+    /// Begins a dense matrix that is written block by block.
+    ///
+    /// # Errors
+    /// As [`H5adWriter::write`].
+    pub fn dense_sink(&mut self, address: &str, options: DenseSinkOptions) -> Result<DenseSink> {
+        let address = address.trim_matches('/');
+        self.make_room(address)?;
+        DenseSink::begin(self.output.clone(), address, options)
     }
 
     /// Ends the file: everything is on disk, and it has its name.
@@ -310,11 +357,7 @@ impl H5adWriter {
 
     /// Sets the encoding attributes of an element.
     pub(crate) fn encode(&self, address: &str, encoding: &str, version: &str) -> Result<()> {
-        let place = &self.output.place;
-        place
-            .text_attribute(address, "encoding-type", encoding)
-            .and_then(|()| place.text_attribute(address, "encoding-version", version))
-            .map_err(|fault| self.output.fault(address, fault))
+        self.output.encode(address, encoding, version)
     }
 
     /// Adds the encoding attributes that anndata before 0.7 did not write.

@@ -1,18 +1,19 @@
-//! A file in another form: h5ad or zarr, other compression and chunks, CSR for every matrix, some of
+//! A file in another form: h5ad or zarr, other compression and chunks, layout of the matrices, some of
 //! the cells and genes; every element is kept, matrices and graphs are streamed. Or its counts alone
 //! as a folder of 10x Genomics.
 
 mod form;
+mod matrix;
 mod mtx;
 mod names;
 mod subset;
 
 pub use form::Form;
+pub use matrix::Layout;
 
 use crate::{Error, Result};
-use cellmill_engine::op::CellSet;
-use cellmill_engine::{Context, Event, Op, run_stage};
-use cellmill_io::{CsrSinkOptions, Elem, H5ad, H5adWriter, MatrixInfo, SinkDtype, WriteOptions};
+use cellmill_engine::{Context, Event};
+use cellmill_io::{Elem, H5ad, H5adWriter, WriteOptions};
 use std::path::Path;
 
 /// How a file is converted.
@@ -24,6 +25,9 @@ pub struct Convert<'a> {
     pub target: &'a Path,
     /// What to write.
     pub form: Form,
+    /// How X and the layers lie in what is written; raw and graphs are CSR. Without a meaning for
+    /// [`Form::Mtx`].
+    pub layout: Layout,
     /// The count matrix for [`Form::Mtx`]; `None`: the one that holds raw counts.
     pub matrix: Option<&'a str>,
     /// Whether `target` may be replaced.
@@ -46,6 +50,8 @@ pub struct Converted {
     pub n_cells: u64,
     /// Genes.
     pub n_genes: u64,
+    /// Bytes of the dense matrices that were written anew, before compression.
+    pub dense_bytes: u64,
 }
 
 /// Which rows stay, of how many.
@@ -66,17 +72,6 @@ impl Kept {
             rows.iter().for_each(|&r| mask[r as usize] = true);
             mask
         })
-    }
-
-    fn cells(&self) -> Option<Op> {
-        self.mask().map(|mask| Op::SelectCells {
-            cells: CellSet::from_mask(&mask),
-        })
-    }
-
-    fn columns(&self) -> Option<Op> {
-        let genes = self.rows.clone()?;
-        Some(Op::SelectGenes { genes })
     }
 }
 
@@ -105,6 +100,7 @@ pub fn convert(ctx: &Context, what: &Convert<'_>) -> Result<Converted> {
         what,
         cells: &cells,
         genes: &genes,
+        dense_bytes: 0,
     };
     if let Some(level) = what.gzip {
         work.writer.set_options(WriteOptions {
@@ -112,10 +108,12 @@ pub fn convert(ctx: &Context, what: &Convert<'_>) -> Result<Converted> {
         });
     }
     work.all()?;
+    let dense_bytes = work.dense_bytes;
     work.writer.commit()?;
     Ok(Converted {
         n_cells: cells.len(),
         n_genes: genes.len(),
+        dense_bytes,
     })
 }
 
@@ -126,6 +124,7 @@ struct Work<'a> {
     what: &'a Convert<'a>,
     cells: &'a Kept,
     genes: &'a Kept,
+    dense_bytes: u64,
 }
 
 impl Work<'_> {
@@ -135,12 +134,12 @@ impl Work<'_> {
         self.element("var", self.genes, &every)?;
         for info in self.file.matrices()? {
             // raw has genes of its own, as in anndata.
-            let genes = if info.address == "raw/X" {
-                &every
+            let (genes, layout) = if info.address == "raw/X" {
+                (&every, Layout::Csr)
             } else {
-                self.genes
+                (self.genes, self.what.layout)
             };
-            self.matrix(&info, self.cells, genes)?;
+            self.matrix(&info, layout, self.cells, genes)?;
         }
         if self.file.exists("raw/var") {
             self.element("raw/var", &every, &every)?;
@@ -193,7 +192,7 @@ impl Work<'_> {
         if pair {
             let info = self.file.matrix_info(address)?;
             if ["csr", "csc"].contains(&info.encoding.as_str()) {
-                return self.matrix(&info, rows, columns);
+                return self.matrix(&info, Layout::Csr, rows, columns);
             }
         }
         let shape = self.file.shape_of(address).unwrap_or_default();
@@ -222,55 +221,5 @@ impl Work<'_> {
                 Ok(self.writer.write(address, &part)?)
             }
         }
-    }
-
-    /// A matrix, streamed as CSR.
-    fn matrix(&mut self, info: &MatrixInfo, rows: &Kept, columns: &Kept) -> Result<()> {
-        let address = info.address.as_str();
-        let fits = info.indices_dtype == info.indptr_dtype
-            && ["int32", "int64"].contains(&info.indices_dtype.as_str());
-        let whole = rows.rows.is_none() && columns.rows.is_none();
-        if whole && !self.anew() && fits && info.encoding == "csr" && self.file.copies_chunks() {
-            return Ok(self.writer.copy_from(self.file, address, address)?);
-        }
-        let source = self.file.source(address, None)?;
-        let _held = self
-            .ctx
-            .budget()
-            .reserve(source.resident_bytes(), "row starts and chunk tables")?;
-        if source.to_turn().is_some() {
-            let stage = format!("turning {address} around");
-            crate::staged(self.ctx, &stage, || Ok(source.turn()?))?;
-        }
-        let ops: Vec<Op> = rows.cells().into_iter().chain(columns.columns()).collect();
-        let [n_rows, n_columns] = source.shape();
-        let shape = [
-            rows.rows.as_ref().map_or(n_rows, |r| r.len() as u64),
-            columns.rows.as_ref().map_or(n_columns, |c| c.len() as u64),
-        ];
-        let area = shape[0].saturating_mul(shape[1]);
-        let mut options = CsrSinkOptions {
-            dtype: SinkDtype::of(&info.data_dtype),
-            ..CsrSinkOptions::new(shape, source.nnz().unwrap_or(area).min(area.max(1)))
-        };
-        if let Some(level) = self.what.gzip {
-            options.compression = (level > 0).then_some(level);
-        }
-        options.chunk_entries = match (self.what.chunk, self.what.form) {
-            (Some(entries), _) => entries,
-            // Each chunk is a file.
-            (None, Form::Zarr) => 1 << 18,
-            (None, _) => options.chunk_entries,
-        };
-        let sink = self.writer.csr_sink(address, options)?;
-        run_stage(
-            self.ctx,
-            &format!("writing {address}"),
-            &*source,
-            &ops,
-            &(),
-            &sink,
-        )?;
-        Ok(sink.finish()?)
     }
 }

@@ -14,9 +14,12 @@ use crate::identity::Identity;
 use crate::{Error, Result};
 use cellmill_engine::Source as _;
 use cellmill_engine::source::Selected;
-use cellmill_io::{DataFrame, FileMatrix, H5ad, MatrixInfo};
+use cellmill_io::{ArrayData, DataFrame, Elem, FileMatrix, H5ad, MatrixInfo, Scalar};
 use serde::Serialize;
 use std::sync::Arc;
+
+/// Where zellkonverter writes the name of the assay that is X.
+const X_NAME: &str = "uns/X_name";
 
 /// A matrix of the file, and what a sample of it shows.
 #[derive(Debug, Clone, Serialize)]
@@ -47,7 +50,7 @@ fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
         Ok(source) => {
             let sample = Sample::of(&*source)?;
             let kind = Some(sample.kind());
-            let why = sample.why();
+            let why = why(file, &info.address, &sample);
             Ok(Candidate {
                 info,
                 sample: Some(sample),
@@ -66,6 +69,24 @@ fn look(file: &H5ad, info: MatrixInfo) -> Result<Candidate> {
         }
         Err(e) => Err(e.into()),
     }
+}
+
+/// What a sample of a matrix shows and, of X, what zellkonverter says that it is. Only the values
+/// decide.
+fn why(file: &H5ad, address: &str, sample: &Sample) -> String {
+    let shown = sample.why();
+    if address != "X" || !file.exists(X_NAME) {
+        return shown;
+    }
+    let name = match file.read(X_NAME) {
+        Ok(Elem::Scalar(Scalar::Str(name))) => name,
+        Ok(Elem::Array(array)) => match array.data {
+            ArrayData::Str(names) if names.len() == 1 => names.concat(),
+            _ => return shown,
+        },
+        _ => return shown,
+    };
+    format!("{X_NAME} calls it {name}; {shown}")
 }
 
 /// The matrix that a run counts in, and why it was taken.
@@ -286,10 +307,11 @@ fn named_matrix(
         return Err(Error::Data(format!(
             "{}: {address} does not hold raw counts ({}); {hint}",
             file.path().display(),
-            sample.why()
+            why(file, &address, &sample)
         )));
     }
-    notes.push(format!("counts: {address} ({})", sample.why()));
+    let why = why(file, &address, &sample);
+    notes.push(format!("counts: {address} ({why})"));
     Ok(address)
 }
 

@@ -15,6 +15,17 @@ pub enum Form {
     Mtx,
 }
 
+/// How matrices lie in what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// Sparse, cell by cell.
+    Csr,
+    /// Sparse, gene by gene.
+    Csc,
+    /// Every value, zeros as well.
+    Dense,
+}
+
 /// Options of `convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
@@ -30,6 +41,10 @@ pub struct ConvertArgs {
     /// What to write, where the name does not say it.
     #[arg(long, value_enum, value_name = "FORM")]
     pub to: Option<Form>,
+    /// How X and the layers are written: sparse cell by cell (csr), sparse gene by gene (csc: two more
+    /// reads, and scratch), or dense, in chunks of whole cells. raw and graphs stay csr.
+    #[arg(long, value_enum, value_name = "LAYOUT", default_value = "csr")]
+    pub layout: Layout,
     /// The count matrix for a folder of 10x Genomics: X, raw/X or layers/NAME; by default the one that
     /// holds raw counts.
     #[arg(long, value_name = "ADDRESS")]

@@ -1,7 +1,7 @@
 //! Dataframes of versions 0.1.0 and 0.2.0.
 
 use super::{column, join, legacy, plain};
-use crate::elem::{Column, DataFrame};
+use crate::elem::{ArrayData, Column, DataFrame};
 use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::store::hdf5::values;
@@ -42,6 +42,12 @@ pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> R
         let has = file.find(&legacy_categories)?.is_some();
         let found = file.object(&inner)?;
         let column = column::read(file, &inner, found, has.then_some(&*legacy_categories))?;
+        let column = match column {
+            Column::Plain(values) if matches!(address, "obs" | "var") => {
+                of_levels(file, &name, values)?
+            }
+            column => column,
+        };
         let n = len(&column);
         if n != index.len() {
             return Err(file.malformed(
@@ -56,6 +62,20 @@ pub(crate) fn read(file: &Opened, address: &str, wanted: Option<&[String]>) -> R
         index,
         columns,
     })
+}
+
+/// Codes of a factor whose levels SeuratDisk left in `uns/NAME_levels`; where there are no texts that
+/// fit the codes, the column is what it is.
+fn of_levels(file: &Opened, name: &str, values: ArrayData) -> Result<Column> {
+    let at = format!("uns/{name}_levels");
+    if plain::codes(values.clone()).is_none() || file.find(&at)?.is_none() {
+        return Ok(Column::Plain(values));
+    }
+    let factor = match column::data(file, &at) {
+        Ok(levels @ ArrayData::Str(_)) => column::fitting(values.clone(), levels, false).ok(),
+        _ => None,
+    };
+    Ok(factor.map_or(Column::Plain(values), Column::Categorical))
 }
 
 /// Rows of a column.

@@ -1,54 +1,15 @@
-//! A CSR matrix that is written block by block.
-//!
-//! Chunks of HDF5 begin at fixed entries, and where the entries of a span begin is known only
-//! when the spans before it are complete. So [`Sink::accept`] only cuts the parts into chunks and
-//! queues them; whoever pushes next, on any thread, takes a chunk from the queue and compresses
-//! it. Chunks go to the file in their own order, so that the bytes do not depend on the threads.
+//! A CSR matrix that is written block by block. Chunks begin at fixed entries.
 
-use super::Output;
+use super::chunks::{Chunks, Job, lock, pack, refuse};
+use super::part::CsrPart;
 use super::place::Growing;
+use super::{Output, SinkDtype};
 use crate::elem::ArrayData;
 use crate::elem_read::join;
 use crate::error::{Error, Result};
 use crate::store::hdf5::create::Chunking;
-use crate::store::zarr::create as zarr;
 use cellmill_engine::{Block, Sink, Source, Values};
-use libdeflater::{CompressionLvl, Compressor};
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Chunks that may wait to be compressed; beyond it `accept` compresses itself.
-const WAITING: usize = 64;
-
-/// The type in which values are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the variants are dtypes")]
-pub enum SinkDtype {
-    F32,
-    F64,
-    I32,
-    I64,
-}
-
-impl SinkDtype {
-    /// The type that holds every value of a file's type.
-    pub fn of(name: &str) -> Self {
-        match name {
-            "bool" | "int8" | "uint8" | "int16" | "uint16" | "int32" => Self::I32,
-            "uint32" | "int64" | "uint64" => Self::I64,
-            "float64" => Self::F64,
-            _ => Self::F32,
-        }
-    }
-
-    fn size(self) -> usize {
-        match self {
-            Self::F32 | Self::I32 => 4,
-            Self::F64 | Self::I64 => 8,
-        }
-    }
-}
+use std::sync::{Arc, Mutex};
 
 /// How a matrix is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,34 +42,6 @@ impl CsrSinkOptions {
     }
 }
 
-/// The entries of one span.
-#[derive(Debug, Default)]
-pub struct CsrPart {
-    lengths: Vec<u64>,
-    indices: Vec<u32>,
-    values: Stored,
-}
-
-/// Values on their way to the file.
-#[derive(Debug)]
-enum Stored {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-}
-
-impl Default for Stored {
-    fn default() -> Self {
-        Self::F32(Vec::new())
-    }
-}
-
-/// A chunk that is not compressed yet: ranges of parts.
-struct Job {
-    number: u64,
-    pieces: Vec<(Arc<CsrPart>, Range<usize>)>,
-    entries: usize,
-}
-
 /// A chunk that is ready: the bytes of its indices and of its values.
 struct Ready {
     indices: Vec<u8>,
@@ -116,23 +49,11 @@ struct Ready {
     entries: u64,
 }
 
+/// What came so far.
 #[derive(Default)]
-struct State {
+struct Came {
     lengths: Vec<u64>,
     entries: u64,
-    /// Pieces of the chunk that is not full yet.
-    open: Vec<(Arc<CsrPart>, Range<usize>)>,
-    open_entries: usize,
-    chunks: u64,
-    waiting: VecDeque<Job>,
-}
-
-#[derive(Default)]
-struct Written {
-    next: u64,
-    ready: BTreeMap<u64, Ready>,
-    /// Set once a write has failed: what comes later is dropped.
-    failed: bool,
 }
 
 /// A [`Sink`] that writes a CSR matrix into an [`super::H5adWriter`]'s file.
@@ -143,12 +64,8 @@ pub struct CsrSink {
     wide: bool,
     indices: Growing,
     data: Growing,
-    state: Mutex<State>,
-    written: Mutex<Written>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    came: Mutex<Came>,
+    chunks: Chunks<CsrPart, Ready>,
 }
 
 impl CsrSink {
@@ -179,56 +96,36 @@ impl CsrSink {
         Ok(Self {
             output,
             address: address.into(),
+            chunks: Chunks::new(options.chunk_entries as usize),
             options,
             wide,
             indices,
             data,
-            state: Mutex::default(),
-            written: Mutex::default(),
+            came: Mutex::default(),
         })
     }
 
     fn refuse(&self, what: String) -> Error {
-        Error::Malformed {
-            path: self.output.target.clone(),
-            element: self.address.clone(),
-            rows: None,
-            what,
-        }
+        refuse(&self.output, &self.address, what)
     }
 
     /// Takes a chunk from the queue and brings it to the file; false where there was none.
     fn help(&self) -> Result<bool> {
-        let Some(job) = lock(&self.state).waiting.pop_front() else {
-            return Ok(false);
-        };
-        let (number, ready) = (job.number, self.compress(job)?);
-        let mut written = lock(&self.written);
-        written.ready.insert(number, ready);
-        while let Some(ready) = {
-            let next = written.next;
-            written.ready.remove(&next)
-        } {
-            if written.failed {
-                break;
-            }
-            let first = written.next * self.options.chunk_entries;
-            let outcome = self
-                .indices
-                .extend(first + ready.entries)
-                .and_then(|()| self.data.extend(first + ready.entries))
-                .and_then(|()| self.indices.write_chunk(first, &ready.indices))
-                .and_then(|()| self.data.write_chunk(first, &ready.values));
-            if let Err(fault) = outcome {
-                written.failed = true;
-                return Err(self.output.fault(&self.address, fault));
-            }
-            written.next += 1;
-        }
-        Ok(true)
+        self.chunks.help(
+            |job| self.compress(job),
+            |number, ready| {
+                let first = number * self.options.chunk_entries;
+                self.indices
+                    .extend(first + ready.entries)
+                    .and_then(|()| self.data.extend(first + ready.entries))
+                    .and_then(|()| self.indices.write_chunk(first, &ready.indices))
+                    .and_then(|()| self.data.write_chunk(first, &ready.values))
+                    .map_err(|fault| self.output.fault(&self.address, fault))
+            },
+        )
     }
 
-    fn compress(&self, job: Job) -> Result<Ready> {
+    fn compress(&self, job: &Job<CsrPart>) -> Result<Ready> {
         let whole = self.options.chunk_entries as usize;
         let index_size = if self.wide { 8 } else { 4 };
         let mut indices = Vec::with_capacity(whole * index_size);
@@ -241,16 +138,16 @@ impl CsrSink {
                 indices.extend(columns.iter().flat_map(|&c| c.to_ne_bytes()));
             }
             match (&part.values, self.options.dtype) {
-                (Stored::F32(v), SinkDtype::F32) => {
+                (Values::F32(v), SinkDtype::F32) => {
                     values.extend(v[range.clone()].iter().flat_map(|x| x.to_ne_bytes()));
                 }
-                (Stored::F64(v), SinkDtype::F64) => {
+                (Values::F64(v), SinkDtype::F64) => {
                     values.extend(v[range.clone()].iter().flat_map(|x| x.to_ne_bytes()));
                 }
-                (Stored::F32(v), _) => {
+                (Values::F32(v), _) => {
                     self.convert(v[range.clone()].iter().map(|&x| x.into()), &mut values)?
                 }
-                (Stored::F64(v), _) => {
+                (Values::F64(v), _) => {
                     self.convert(v[range.clone()].iter().copied(), &mut values)?
                 }
             }
@@ -260,60 +157,37 @@ impl CsrSink {
         Ok(Ready {
             indices: self.pack(indices, index_size)?,
             values: self.pack(values, self.options.dtype.size())?,
-            entries: job.entries as u64,
+            entries: job.len as u64,
         })
     }
 
     /// Values in the dtype of the file.
     fn convert(&self, from: impl Iterator<Item = f64>, to: &mut Vec<u8>) -> Result<()> {
+        let dtype = self.options.dtype;
         for value in from {
-            let (fits, wanted) = match self.options.dtype {
-                SinkDtype::F32 => {
-                    to.extend((value as f32).to_ne_bytes());
-                    (true, "float32")
-                }
-                SinkDtype::F64 => {
-                    to.extend(value.to_ne_bytes());
-                    (true, "float64")
-                }
-                SinkDtype::I32 => {
-                    to.extend((value as i32).to_ne_bytes());
-                    (f64::from(value as i32) == value, "int32")
-                }
-                SinkDtype::I64 => {
-                    to.extend((value as i64).to_ne_bytes());
-                    ((value as i64) as f64 == value, "int64")
-                }
-            };
-            if !fits {
-                return Err(self.refuse(format!("the value {value} cannot be written as {wanted}")));
-            }
+            let bytes = dtype.bytes(value).ok_or_else(|| {
+                let name = dtype.name();
+                self.refuse(format!("the value {value} cannot be written as {name}"))
+            })?;
+            to.extend_from_slice(&bytes[..dtype.size()]);
         }
         Ok(())
     }
 
     fn pack(&self, bytes: Vec<u8>, size: usize) -> Result<Vec<u8>> {
-        if self.output.place.is_zarr() {
-            return zarr::gzip(bytes, self.options.compression)
-                .map_err(|fault| self.output.fault(&self.address, fault));
-        }
-        let Some(level) = self.options.compression else {
-            return Ok(bytes);
-        };
-        let bytes = if self.options.shuffle {
-            shuffle(&bytes, size)
-        } else {
-            bytes
-        };
-        let level = CompressionLvl::new(level as i32).unwrap_or_default();
-        let mut compressor = Compressor::new(level);
-        let mut out = vec![0; compressor.zlib_compress_bound(bytes.len())];
-        let n = compressor
-            .zlib_compress(&bytes, &mut out)
-            .map_err(|e| self.refuse(format!("a chunk could not be compressed ({e:?})")))?;
-        out.truncate(n);
-        out.shrink_to_fit();
-        Ok(out)
+        let CsrSinkOptions {
+            compression,
+            shuffle,
+            ..
+        } = self.options;
+        pack(
+            &self.output,
+            &self.address,
+            bytes,
+            size,
+            compression,
+            shuffle,
+        )
     }
 
     /// Takes all blocks of a source, on this thread.
@@ -335,35 +209,24 @@ impl CsrSink {
     /// # Errors
     /// Where the rows that came are not those of the shape, or the disk is full.
     pub fn finish(self) -> Result<()> {
-        {
-            let mut state = lock(&self.state);
-            if state.open_entries > 0 {
-                let pieces = std::mem::take(&mut state.open);
-                let job = Job {
-                    number: state.chunks,
-                    pieces,
-                    entries: state.open_entries,
-                };
-                state.waiting.push_back(job);
-            }
-        }
+        self.chunks.end();
         while self.help()? {}
-        let state = lock(&self.state);
-        let rows = state.lengths.len() as u64;
+        let came = lock(&self.came);
+        let rows = came.lengths.len() as u64;
         if rows != self.options.shape[0] {
             return Err(self.refuse(format!(
                 "{} rows were expected and {rows} came",
                 self.options.shape[0]
             )));
         }
-        if state.entries > self.options.entries_at_most {
+        if came.entries > self.options.entries_at_most {
             return Err(self.refuse(format!(
                 "{} entries came and no more than {} were announced",
-                state.entries, self.options.entries_at_most
+                came.entries, self.options.entries_at_most
             )));
         }
         let at = join(&self.address, "indptr");
-        let starts = std::iter::once(0).chain(state.lengths.iter().scan(0u64, |sum, &n| {
+        let starts = std::iter::once(0).chain(came.lengths.iter().scan(0u64, |sum, &n| {
             *sum += n;
             Some(*sum)
         }));
@@ -385,49 +248,15 @@ impl CsrSink {
     }
 }
 
-/// Byte k of every value beside byte k of the next.
-fn shuffle(bytes: &[u8], size: usize) -> Vec<u8> {
-    let n = bytes.len() / size;
-    let mut out = Vec::with_capacity(bytes.len());
-    for k in 0..size {
-        out.extend(bytes[..n * size].chunks_exact(size).map(|value| value[k]));
-    }
-    out.extend_from_slice(&bytes[n * size..]);
-    out
-}
-
 impl Sink for CsrSink {
     type Part = CsrPart;
 
     fn start(&self, _span: usize) -> CsrPart {
-        let values = match self.options.dtype {
-            SinkDtype::F32 => Stored::F32(Vec::new()),
-            _ => Stored::F64(Vec::new()),
-        };
-        CsrPart {
-            values,
-            ..CsrPart::default()
-        }
+        CsrPart::new(self.options.dtype)
     }
 
     fn push(&self, part: &mut CsrPart, block: &Block) -> cellmill_engine::Result<()> {
-        if u64::from(block.n_cols) != self.options.shape[1] {
-            return Err(self
-                .refuse(format!(
-                    "{} columns were expected and a block of {} came",
-                    self.options.shape[1], block.n_cols
-                ))
-                .into());
-        }
-        part.lengths
-            .extend(block.indptr.windows(2).map(|w| (w[1] - w[0]) as u64));
-        part.indices.extend_from_slice(&block.indices);
-        match (&mut part.values, &block.values) {
-            (Stored::F32(to), Values::F32(from)) => to.extend_from_slice(from),
-            (Stored::F32(to), Values::F64(from)) => to.extend(from.iter().map(|&x| x as f32)),
-            (Stored::F64(to), Values::F64(from)) => to.extend_from_slice(from),
-            (Stored::F64(to), Values::F32(from)) => to.extend(from.iter().map(|&x| f64::from(x))),
-        }
+        part.push(block, self.options.shape[1], &self.output, &self.address)?;
         // As many entries are compressed here as came in, so that the queue does not grow.
         let mut debt = block.nnz() as u64;
         while debt > 0 && self.help()? {
@@ -438,44 +267,23 @@ impl Sink for CsrSink {
 
     fn accept(&self, part: CsrPart) -> cellmill_engine::Result<()> {
         let part = Arc::new(part);
-        let whole = self.options.chunk_entries as usize;
         {
-            let mut state = lock(&self.state);
-            state.lengths.extend_from_slice(&part.lengths);
-            state.entries += part.indices.len() as u64;
-            let mut at = 0;
-            while at < part.indices.len() {
-                let n = (whole - state.open_entries).min(part.indices.len() - at);
-                state.open.push((part.clone(), at..at + n));
-                state.open_entries += n;
-                at += n;
-                if state.open_entries == whole {
-                    let pieces = std::mem::take(&mut state.open);
-                    let job = Job {
-                        number: state.chunks,
-                        pieces,
-                        entries: whole,
-                    };
-                    state.waiting.push_back(job);
-                    state.open_entries = 0;
-                    state.chunks += 1;
-                }
-            }
+            let mut came = lock(&self.came);
+            came.lengths
+                .extend(part.starts.windows(2).map(|w| w[1] - w[0]));
+            came.entries += part.indices.len() as u64;
         }
-        while lock(&self.state).waiting.len() > WAITING {
+        self.chunks.add(&part, part.indices.len());
+        while self.chunks.is_full() {
             self.help()?;
         }
         Ok(())
     }
 
     fn part_bytes(&self, span_entries: u64, span_rows: u64) -> u64 {
-        let value = if self.options.dtype == SinkDtype::F32 {
-            4
-        } else {
-            8
-        };
-        let chunk = self.options.chunk_entries * (value + if self.wide { 8 } else { 4 });
-        // A part grows by doubling, and a thread holds a chunk before and after compression.
-        (span_entries * (4 + value) + span_rows * 8) * 2 + chunk * 4
+        let index = if self.wide { 8 } else { 4 };
+        let chunk = self.options.chunk_entries * (self.options.dtype.size() as u64 + index);
+        // A thread holds a chunk before and after compression.
+        CsrPart::bytes(self.options.dtype, span_entries, span_rows) + chunk * 4
     }
 }

@@ -137,17 +137,31 @@ impl Place {
                 SinkDtype::I64 => Dataset::growing::<i64>(file.id(), path, chunking),
             }
             .map(Growing::Hdf5),
-            Self::Zarr(folder) => {
-                let name = match dtype {
-                    SinkDtype::F32 => "float32",
-                    SinkDtype::F64 => "float64",
-                    SinkDtype::I32 => "int32",
-                    SinkDtype::I64 => "int64",
-                };
-                folder
-                    .growing(path, name, chunking.entries, chunking.gzip)
-                    .map(Growing::Zarr)
+            Self::Zarr(folder) => folder
+                .growing(path, dtype.name(), chunking.entries, chunking.gzip)
+                .map(Growing::Zarr),
+        }
+    }
+
+    /// Begins an array of two dimensions that is written in chunks of whole rows.
+    pub(crate) fn rows(
+        &self,
+        path: &str,
+        dtype: SinkDtype,
+        shape: [u64; 2],
+        chunking: Chunking,
+    ) -> Outcome<Growing> {
+        match self {
+            Self::Hdf5(file) => match dtype {
+                SinkDtype::F32 => Dataset::rows::<f32>(file.id(), path, shape, chunking),
+                SinkDtype::F64 => Dataset::rows::<f64>(file.id(), path, shape, chunking),
+                SinkDtype::I32 => Dataset::rows::<i32>(file.id(), path, shape, chunking),
+                SinkDtype::I64 => Dataset::rows::<i64>(file.id(), path, shape, chunking),
             }
+            .map(Growing::Hdf5),
+            Self::Zarr(folder) => folder
+                .rows(path, dtype.name(), shape, chunking.entries, chunking.gzip)
+                .map(Growing::Zarr),
         }
     }
 
@@ -167,7 +181,7 @@ impl Place {
     }
 }
 
-/// An array of one dimension that is written chunk by chunk.
+/// An array that is written chunk by chunk.
 #[derive(Debug)]
 pub(crate) enum Growing {
     Hdf5(Dataset),
@@ -175,7 +189,7 @@ pub(crate) enum Growing {
 }
 
 impl Growing {
-    /// Sets the length.
+    /// Sets the length of an array of one dimension.
     pub(crate) fn extend(&self, len: u64) -> Outcome<()> {
         match self {
             Self::Hdf5(dataset) => dataset.extend(len),
@@ -186,7 +200,7 @@ impl Growing {
         }
     }
 
-    /// Writes a whole chunk whose filters have been applied already. `first` is its first value.
+    /// Writes a whole chunk whose filters have been applied already. `first` is its first value or row.
     pub(crate) fn write_chunk(&self, first: u64, bytes: &[u8]) -> Outcome<()> {
         match self {
             Self::Hdf5(dataset) => dataset.write_chunk(first, bytes),

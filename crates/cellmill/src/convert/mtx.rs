@@ -49,6 +49,7 @@ pub(super) fn write(ctx: &Context, file: H5ad, what: &Convert<'_>) -> Result<Con
     Ok(Converted {
         n_cells: shape[0],
         n_genes: shape[1],
+        dense_bytes: 0,
     })
 }
 

@@ -146,22 +146,33 @@ impl Dataset {
         locked(|| Self::create(at, path, T::native(), Some(&[0]), Some(chunking), true))
     }
 
+    /// A 2-dimensional dataset without values yet, that is written in chunks of whole rows.
+    pub(crate) fn rows<T: Number>(
+        at: hid_t,
+        path: &str,
+        shape: [u64; 2],
+        chunking: Chunking,
+    ) -> Outcome<Self> {
+        let kind = T::native();
+        locked(|| Self::create(at, path, kind, Some(&shape), Some(chunking), false))
+    }
+
     /// Sets the length of a growing dataset.
     pub(crate) fn extend(&self, len: u64) -> Outcome<()> {
         // SAFETY: the dataset has one dimension.
         locked(|| check(unsafe { h5d::H5Dset_extent(self.0.id(), [len].as_ptr()) }))
     }
 
-    /// Writes a whole chunk whose filters have been applied already. `first` is its first value.
+    /// Writes a whole chunk whose filters have been applied already. `first` is its first value or row.
     pub(crate) fn write_chunk(&self, first: u64, bytes: &[u8]) -> Outcome<()> {
-        // SAFETY: `bytes` is valid for its length; the dataset has one dimension.
+        // SAFETY: `bytes` is valid for its length; the dataset has one dimension or two.
         locked(|| {
             check(unsafe {
                 h5d::H5Dwrite_chunk(
                     self.0.id(),
                     h5p::H5P_DEFAULT,
                     0,
-                    [first].as_ptr(),
+                    [first, 0].as_ptr(),
                     bytes.len(),
                     bytes.as_ptr().cast(),
                 )

@@ -309,8 +309,27 @@ impl Folder {
             folder,
             name,
             chunk,
+            columns: None,
             level,
             len: AtomicU64::new(0),
+        })
+    }
+
+    /// Begins an array of two dimensions that is written in chunks of whole rows, which hold so many
+    /// values.
+    pub(crate) fn rows(
+        &self,
+        path: &str,
+        name: &'static str,
+        shape: [u64; 2],
+        values: u64,
+        level: Option<u32>,
+    ) -> Outcome<Growing> {
+        let chunk = (values / shape[1].max(1)).max(1);
+        Ok(Growing {
+            columns: Some(shape[1]),
+            len: AtomicU64::new(shape[0]),
+            ..self.growing(path, name, chunk, level)?
         })
     }
 
@@ -349,12 +368,14 @@ impl Folder {
     }
 }
 
-/// An array of one dimension that is written chunk by chunk.
+/// An array that is written chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Growing {
     folder: PathBuf,
     name: &'static str,
+    /// Values of a chunk, or rows where there are columns.
     chunk: u64,
+    columns: Option<u64>,
     level: Option<u32>,
     len: AtomicU64,
 }
@@ -365,21 +386,29 @@ impl Growing {
         self.len.store(len, Ordering::Relaxed);
     }
 
-    /// Writes a whole chunk that has been compressed already. `first` is its first value.
+    /// Writes a whole chunk that has been compressed already. `first` is its first value or row.
     pub(crate) fn write_chunk(&self, first: u64, bytes: &[u8]) -> Outcome<()> {
         let number = first / self.chunk;
-        std::fs::write(self.folder.join(format!("c/{number}")), bytes).map_err(io)
+        let mut file = self.folder.join(format!("c/{number}"));
+        if self.columns.is_some() {
+            std::fs::create_dir_all(&file).map_err(io)?;
+            file.push("0");
+        }
+        std::fs::write(file, bytes).map_err(io)
     }
 
     /// Writes the metadata.
     pub(crate) fn end(&self) -> Outcome<()> {
-        let shape = [self.len.load(Ordering::Relaxed)];
+        let mut shape = vec![self.len.load(Ordering::Relaxed)];
+        let mut chunk = vec![self.chunk];
+        shape.extend(self.columns);
+        chunk.extend(self.columns.map(|n| n.max(1)));
         let fill = if self.name.starts_with('f') {
             json!(0.0)
         } else {
             json!(0)
         };
-        let node = array(&json!(self.name), fill, &shape, &[self.chunk], self.level);
+        let node = array(&json!(self.name), fill, &shape, &chunk, self.level);
         std::fs::write(self.folder.join(NODE), node.to_string()).map_err(io)
     }
 }
