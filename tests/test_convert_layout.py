@@ -18,8 +18,8 @@ def read(target) -> ad.AnnData:
     return ad.read_zarr(target) if target.suffix == ".zarr" else ad.read_h5ad(target)
 
 
-def convert(path, target, layout, *options):
-    ok("convert", path, "-o", target, "--layout", layout, "--quiet", "--force", *options)
+def convert(source, target, layout, *options):
+    ok("convert", source, "-o", target, "--layout", layout, "--quiet", "--force", *options)
 
 
 @pytest.mark.parametrize("layout", ENCODING)
@@ -42,7 +42,8 @@ def test_layouts(layout, name, options, adata, path, tmp_path):  # noqa: F811
             assert file["obsp/connectivities"].attrs["encoding-type"] == "csr_matrix"
             if layout == "dense" and options:
                 rows, columns = file["X"].chunks
-                assert columns == 200 and rows == (15 if "--chunk" in options else 500)
+                assert columns == 200
+                assert rows == (15 if "--chunk" in options else 500)
                 assert file["X"].compression == (None if "--gzip" in options else "gzip")
     # By this program's own reader.
     convert(target, back, "csr")
@@ -73,8 +74,8 @@ def test_dtypes_and_explicit_zeros(dtype, tmp_path):
     counts = synthetic(cells=60, genes=30).X.astype(np.float64)
     counts.data = np.minimum(counts.data, 200)
     counts.data[::5] = 0
-    adata = ad.AnnData(counts.astype(dtype))  # noqa: F811
-    adata.write_h5ad(tmp_path / "in.h5ad")
+    x = counts.astype(dtype)
+    ad.AnnData(x).write_h5ad(tmp_path / "in.h5ad")
     for layout in ("csc", "dense"):
         convert(tmp_path / "in.h5ad", tmp_path / "out.h5ad", layout)
         found = ad.read_h5ad(tmp_path / "out.h5ad").X
@@ -82,7 +83,7 @@ def test_dtypes_and_explicit_zeros(dtype, tmp_path):
         if layout == "csc":
             assert found.nnz == counts.nnz  # zeros that are stored stay
             found = found.toarray()
-        np.testing.assert_array_equal(found, adata.X.toarray())
+        np.testing.assert_array_equal(found, x.toarray())
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (4, 0), (1, 1), (7, 3)])

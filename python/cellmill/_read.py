@@ -8,6 +8,7 @@ from typing import Any
 
 import anndata as ad
 import h5py
+import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
@@ -132,6 +133,19 @@ def read_zarr(
     return _lazy(zarr.open_group(path, mode="r"), path, found, matrix, columns, block_rows)
 
 
+def _factors(frame: pd.DataFrame, uns: Any) -> None:
+    """Codes whose levels SeuratDisk left in ``uns/NAME_levels`` become categories."""
+    for name in frame.columns:
+        levels = uns.get(f"{name}_levels")
+        codes = frame[name]
+        if not isinstance(levels, np.ndarray) or codes.dtype.kind not in "iu":
+            continue
+        texts = levels.ndim == 1 and all(isinstance(level, str) for level in levels)
+        fits = codes.between(-1, len(levels) - 1).all() and len(set(levels.flat)) == levels.size
+        if texts and fits:
+            frame[name] = pd.Categorical.from_codes(codes.to_numpy(), list(levels))
+
+
 def _lazy(
     file: Any,
     path: Path,
@@ -155,6 +169,8 @@ def _lazy(
         key: read_elem(file[key]) if key in file else {}
         for key in ("obsm", "varm", "obsp", "varp", "uns")
     }
+    for frame in (obs, var):
+        _factors(frame, parts["uns"])
     layers = {a.removeprefix("layers/"): a for a in found if a.startswith("layers/")}
     raw = None
     if chosen is None:

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::open::Opened;
 use crate::store::hdf5::values;
 use crate::store::hdf5::{Kind, Object};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Reads a dataframe, or some of its columns in the order asked for.
@@ -72,7 +73,11 @@ fn of_levels(file: &Opened, name: &str, values: ArrayData) -> Result<Column> {
         return Ok(Column::Plain(values));
     }
     let factor = match column::data(file, &at) {
-        Ok(levels @ ArrayData::Str(_)) => column::fitting(values.clone(), levels, false).ok(),
+        Ok(ArrayData::Str(levels))
+            if levels.iter().collect::<HashSet<_>>().len() == levels.len() =>
+        {
+            column::fitting(values.clone(), ArrayData::Str(levels), false).ok()
+        }
         _ => None,
     };
     Ok(factor.map_or(Column::Plain(values), Column::Categorical))

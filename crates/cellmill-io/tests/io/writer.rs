@@ -1,9 +1,15 @@
 //! Whole or not at all; and matrices written block by block.
 
 use crate::make::{Counts, Layout, file, read};
-use cellmill_engine::{Block, Sink, Source, Values};
-use cellmill_io::{CsrSink, CsrSinkOptions, Elem, Error, H5ad, H5adWriter, Scalar, SinkDtype};
+use cellmill_engine::testing::{Matrix, random_counts, sink_laws};
+use cellmill_engine::{Block, Context, Grid, Sink, Source, Values};
+use cellmill_io::write::CsrPart;
+use cellmill_io::{
+    CsrSink, CsrSinkOptions, DenseSink, DenseSinkOptions, Elem, Error, H5ad, H5adWriter, Scalar,
+    SinkDtype,
+};
 use std::path::Path;
+use std::sync::RwLock;
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
@@ -260,4 +266,73 @@ fn a_matrix_is_copied_without_inflating() {
         ),
         counts
     );
+}
+
+/// A dense matrix and its file, until they are finished.
+struct DenseFile(RwLock<Option<(DenseSink, H5adWriter)>>);
+
+impl DenseFile {
+    fn with<T>(&self, work: impl FnOnce(&DenseSink) -> T) -> T {
+        work(&self.0.read().unwrap().as_ref().unwrap().0)
+    }
+}
+
+impl Sink for DenseFile {
+    type Part = CsrPart;
+
+    fn start(&self, span: usize) -> CsrPart {
+        self.with(|sink| sink.start(span))
+    }
+
+    fn push(&self, part: &mut CsrPart, block: &Block) -> cellmill_engine::Result<()> {
+        self.with(|sink| sink.push(part, block))
+    }
+
+    fn accept(&self, part: CsrPart) -> cellmill_engine::Result<()> {
+        self.with(|sink| sink.accept(part))
+    }
+
+    fn part_bytes(&self, span_entries: u64, span_rows: u64) -> u64 {
+        self.with(|sink| sink.part_bytes(span_entries, span_rows))
+    }
+}
+
+#[test]
+fn a_dense_matrix_obeys_the_laws() {
+    let matrix = random_counts(41, 23, 6);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5ad");
+    let zarr = folder.path().join("a.zarr");
+    let options = DenseSinkOptions {
+        dtype: SinkDtype::F64,
+        chunk_values: 70,
+        ..DenseSinkOptions::new([41, 23])
+    };
+    for target in [&path, &zarr] {
+        let begin = |_: &Context, _: &Grid| {
+            let mut writer = match target.extension().unwrap().to_str().unwrap() {
+                "zarr" => H5adWriter::create_zarr(target, true).unwrap(),
+                _ => H5adWriter::create(target, true).unwrap(),
+            };
+            let sink = writer.dense_sink("layers/a", options.clone()).unwrap();
+            DenseFile(RwLock::new(Some((sink, writer))))
+        };
+        let read = |file: &DenseFile| {
+            let (sink, writer) = file.0.write().unwrap().take().unwrap();
+            sink.finish().unwrap();
+            writer.commit().unwrap();
+            let source = H5ad::open(target)
+                .unwrap()
+                .source("layers/a", None)
+                .unwrap();
+            Matrix::read(&*source).unwrap()
+        };
+        // A dense matrix keeps no explicit zero.
+        let mut expected = matrix.clone();
+        expected
+            .rows
+            .iter_mut()
+            .for_each(|row| row.retain(|e| e.1 != 0.0));
+        assert_eq!(sink_laws(&matrix, begin, read), expected);
+    }
 }
