@@ -193,9 +193,9 @@ def quality_frames(
 def fold_chunk(
     name: str,
     x: Matrix | _Csr,
-    genes: SimpleNamespace | None = None,
-    spans: tuple[int, int] = ...,
-    task: Task | None = None,
+    genes: SimpleNamespace | None,
+    spans: tuple[int, int],
+    task: Task,
 ) -> bytes: ...
 def fold_size(
     name: str,

@@ -14,7 +14,7 @@ use cellmill_engine::linalg::{self, BlockKrylov, MOST_GRAM, project};
 use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::{CellTotals, Gram, GroupMoments, GroupSums, Groups, HighlyExpressed};
 use cellmill_engine::run;
-use cellmill_engine::{Cancel, Context, Op, Reduce};
+use cellmill_engine::{Context, Op, Reduce};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
@@ -119,20 +119,19 @@ fn ops_of(name: &str, ops: &[Op], genes: Option<&Genes>) -> Result<Vec<Op>, Fail
 /// Folds one chunk, or the spans from one to another of a matrix of a file, on the calling thread: the
 /// state as bytes. `moments`, `counts` and `sums` need `genes`.
 #[pyfunction]
-#[pyo3(signature = (name, x, genes=None, spans=(0, 1), task=None))]
 pub fn fold_chunk<'py>(
     py: Python<'py>,
     name: &str,
     x: &Bound<'py, PyAny>,
     genes: Option<Genes>,
     spans: (usize, usize),
-    task: Option<PyRef<'py, Task>>,
+    task: PyRef<'py, Task>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
     let view = x.one_block()?;
     let ops = ops_of(name, &view.ops, genes.as_ref())?;
     let n_cols = width(&view, &ops)?;
-    let cancel = task.map_or_else(Cancel::default, |task| task.flag());
+    let cancel = task.flag();
     let bytes = reduction!(name, n_cols, genes, Some(&view), reduce => detached(py, move || {
         Ok(run::run_spans(&*view.source, &ops, &reduce, spans.0..spans.1, &cancel)?)
     })?);
