@@ -59,10 +59,14 @@ class Hosts:
         )
 
     def stop(self) -> None:
-        for process in self.processes:
+        # The scheduler last: workers say good-bye to it.
+        for process in reversed(self.processes):
             process.terminate()
-        for process in self.processes:
-            process.wait(20)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture
