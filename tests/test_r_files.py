@@ -94,14 +94,6 @@ def test_seurat_disk(seurat, counts, tmp_path):
     assert found.var["features"].tolist() == found.var_names.tolist()
 
 
-def test_seurat_disk_in_python(seurat, counts):
-    cm = pytest.importorskip("cellmill")
-    path, codes = seurat
-    found = cm.read_h5ad(path)
-    factors(found.obs, codes)
-    assert abs(found.raw.X.compute() - counts).max() == 0
-
-
 def test_seurat_disk_is_converted(seurat, counts, tmp_path):
     path, _ = seurat
     for options in ([], ["--gzip", 1, "--layout", "csc"]):

@@ -1,5 +1,6 @@
 """A small atlas, and the same matrix in every kind that the functions accept."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from scipy import sparse
 
 # The checks against scanpy that the tests of the command share.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and some tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 cm.settings.progress = "off"
 cm.settings.threads = 2
