@@ -6,6 +6,7 @@ the order in which they are ready, and spans give the bits of the native calls.
 """
 
 import functools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,28 +95,31 @@ def _without_cells(genes: Any) -> Any:
     return SimpleNamespace(**{**vars(genes), "groups": np.empty(0, dtype=np.uint32)})
 
 
-def _check(place: Place, what: str, x: da.Array, *size: Any) -> tuple[int, int]:
-    """Looks at the workers; returns the columns of a state, and the spans that a task takes."""
-    plan = plan_of(x)
-    if plan is None:
-        # Chunks come in any size, so that only the states can be asked about beforehand.
-        size = tuple(_without_cells(s) if isinstance(s, SimpleNamespace) else s for s in size)
-        _, n_cols, needed = _native.fold_size(size[0], (*_no_cells(), x.shape[1]), *size[1:])
-    else:
-        n_spans, n_cols, needed = _native.fold_size(size[0], plan, *size[1:])
+def _spans(place: Place, what: str, x: da.Array, n_spans: int, needed: Callable) -> int:
+    """Looks at the workers; the spans that a task takes. `needed` says the bytes of so many."""
     if place.client is None:
-        return n_cols, 1
-    workers = check_workers(place.client, what, needed, None if plan is None else plan.to_json())
-    if plan is None:
-        return n_cols, 1
-    _, *genes = (*size, None, None)
-    spans = spans_of_a_task(
-        workers,
-        n_spans,
-        x.shape[0],
-        lambda n: _native.fold_size(size[0], plan, genes[0], genes[1], n)[2],
-    )
-    return n_cols, spans
+        return 1
+    plan = plan_of(x)
+    text = None if plan is None else plan.to_json()
+    workers = check_workers(place.client, what, needed(1), text)
+    return 1 if plan is None else spans_of_a_task(workers, n_spans, x.shape[0], needed)
+
+
+def _check(
+    place: Place, what: str, x: da.Array, name: str, genes: Any = None, columns: int | None = None
+) -> tuple[int, int]:
+    """The columns of a state, and the spans that a task takes; refuses what does not fit."""
+    of: Any = plan_of(x)
+    if of is None:
+        # Chunks come in any size, so that only the states can be asked about beforehand.
+        of, genes = (*_no_cells(), x.shape[1]), _without_cells(genes)
+    n_spans, n_cols, one = _native.fold_size(name, of, genes, columns)
+
+    def needed(spans: int) -> int:
+        # Only what is kept grows with the spans of a task.
+        return _native.fold_size(name, of, genes, columns, spans)[2] if name == "kept" else one
+
+    return n_cols, _spans(place, what, x, n_spans, needed)
 
 
 def fold(
@@ -152,15 +156,10 @@ def over_cells(name: str, x: da.Array, what: Any, place: Place = HERE) -> Any:
     plan = plan_of(x)
     if plan is None:
         chunks, ends = by_cells(x).to_delayed().ravel(), np.cumsum(x.chunks[0]).tolist()
-        _, n_cols, needed = what.rows(0, 0).size((*_no_cells(), x.shape[1]))
+        n_spans, n_cols, needed = what.rows(0, 0).size((*_no_cells(), x.shape[1]))
     else:
         n_spans, n_cols, needed = what.size(plan)
-    spans = 1
-    if place.client is not None:
-        text = None if plan is None else plan.to_json()
-        workers = check_workers(place.client, name, needed, text)
-        if plan is not None:
-            spans = spans_of_a_task(workers, n_spans, x.shape[0], lambda _: needed)
+    spans = _spans(place, name, x, n_spans, lambda _: needed)
     with Job(name, place) as job:
         if plan is None:
             parts = [what.rows(i, j) for i, j in zip([0, *ends], ends, strict=False)]

@@ -55,32 +55,36 @@ pub fn fold_kept<'py>(
     let (cancel, budget) = (task.flag(), task.budget());
     let bytes = detached(py, move || {
         let ctx = context(&cancel, budget)?;
-        let gram = Gram::new(n_cols);
-        let waiting = u64::from(kept.len().max(1).ilog2());
-        let _held = ctx.budget().reserve(
-            (1 + waiting) * gram.state_bytes(0) + gram.fold_bytes(),
-            "the Gram matrix of a span",
-        )?;
-        let states = kept.iter().map(|part| folded(&ctx, part, &gram));
-        Ok(gram.to_bytes(&run::merge_states(&gram, states)?)?)
+        Ok(folded(&ctx, &kept, &Gram::new(n_cols))?)
     })?;
     Ok(PyBytes::new(py, &bytes))
 }
 
-/// The state of the kept columns of one span or chunk.
+/// The state of the kept columns of consecutive spans, or of a chunk, in its wire form.
 ///
 /// # Errors
-/// When the bytes are none, or reading them does not fit the budget.
-pub fn folded<R: Reduce>(ctx: &Context, part: &[u8], reduce: &R) -> Result<R::State, Error> {
-    let part = KeptColumns::from_part(ctx, part)?;
-    if part.grid().n_spans() == 0 {
-        return Ok(reduce.start());
-    }
-    let bytes = part.reader_bytes();
-    let _held = ctx
-        .budget()
-        .reserve(bytes, "reading the columns of a span")?;
-    run::span_state(&part, &[], reduce, 0, ctx.cancel())
+/// When the bytes are none, or the fold does not fit the budget.
+pub fn folded<R: Reduce>(
+    ctx: &Context,
+    kept: &[PyBackedBytes],
+    reduce: &R,
+) -> Result<Vec<u8>, Error> {
+    // One state grows, one is merged, and one waits on each level of the tree.
+    let states = 2 + u64::from(kept.len().max(1).ilog2());
+    let bytes = states * reduce.state_bytes(0) + reduce.fold_bytes();
+    let _held = ctx.budget().reserve(bytes, "a fold of kept columns")?;
+    let states = kept.iter().map(|part| {
+        let part = KeptColumns::from_part(ctx, part)?;
+        if part.grid().n_spans() == 0 {
+            return Ok(reduce.start());
+        }
+        let bytes = part.reader_bytes();
+        let _held = ctx
+            .budget()
+            .reserve(bytes, "reading the columns of a span")?;
+        run::span_state(&part, &[], reduce, 0, ctx.cancel())
+    });
+    reduce.to_bytes(&run::merge_states(reduce, states)?)
 }
 
 /// The scores of kept columns.

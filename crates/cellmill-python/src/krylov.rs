@@ -7,7 +7,7 @@ use crate::kept::folded;
 use crate::operand::operand;
 use crate::task::{Task, context};
 use cellmill_engine::linalg::{self, MOST_GRAM, Pass};
-use cellmill_engine::{Cancel, Error, Op, Reduce, run};
+use cellmill_engine::{Cancel, Error, Op, run};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -91,14 +91,7 @@ pub fn pass_kept<'py>(
     let (cancel, budget) = (task.flag(), task.budget());
     let bytes = detached(py, move || {
         let ctx = context(&cancel, budget)?;
-        let pass = read(step)?;
-        let waiting = u64::from(kept.len().max(1).ilog2());
-        let _held = ctx.budget().reserve(
-            (2 + waiting) * pass.state_bytes(0) + pass.fold_bytes(),
-            "a pass of block Krylov",
-        )?;
-        let states = kept.iter().map(|part| folded(&ctx, part, &pass));
-        Ok(pass.to_bytes(&run::merge_states(&pass, states)?)?)
+        Ok(folded(&ctx, &kept, &read(step)?)?)
     })?;
     Ok(PyBytes::new(py, &bytes))
 }
