@@ -3,16 +3,18 @@
 from types import SimpleNamespace
 from typing import Any
 
-import dask
 import dask.array as da
 import numpy as np
 from scipy import sparse
 
 from . import _native
+from ._engine import place_of
 from ._foreign import by_cells
 from ._lazy import plan_of
-from ._matrix import csr_parts, is_foreign, operand
+from ._matrix import is_foreign, operand
 from ._settings import settings
+from .dask import _tasks
+from .dask._job import Job
 
 Columns = dict[str, np.ndarray]
 
@@ -53,19 +55,10 @@ def is_csr(x: Any) -> bool:
     return bool(sparse.issparse(x) and x.format == "csr")
 
 
-@dask.delayed
-def _chunk(chunk: Any, what: SimpleNamespace) -> bytes:
-    return _native.quality_chunk(csr_parts(chunk), what)
-
-
-@dask.delayed
-def _merge(n_cols: int, what: SimpleNamespace, left: bytes, right: bytes) -> bytes:
-    return _native.quality_merge(n_cols, what, left, right)
-
-
 def _fold(x: da.Array, what: SimpleNamespace) -> bytes:
-    nodes = [_chunk(chunk, what) for chunk in by_cells(x).to_delayed().ravel()]
-    for left, right, _ in _native.merge_tree(len(nodes)):
-        nodes.append(_merge(x.shape[1], what, nodes[left], nodes[right]))
-    state: bytes = nodes[-1].compute()
-    return state
+    with Job("quality", place_of()) as job:
+        chunks = by_cells(x).to_delayed().ravel()
+        states = [job.on_chunk("chunk", i, _tasks.quality, c, what) for i, c in enumerate(chunks)]
+        (state,) = job.run([job.merged(states, _tasks.merge_quality, x.shape[1], what)])
+    found: bytes = state
+    return found

@@ -3,9 +3,10 @@
 use crate::enter::{Machine, detached, enter};
 use crate::failure::{Failure, bug};
 use crate::operand::operand;
+use crate::task::Task;
 use cellmill::pp::calculate_qc_metrics::{QcParams, SumDtype, of_matrix};
 use cellmill_engine::reduce::Metrics;
-use cellmill_engine::{Cancel, run};
+use cellmill_engine::run;
 use cellmill_io::{ArrayData, Column};
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -85,9 +86,11 @@ pub fn quality_chunk<'py>(
     py: Python<'py>,
     x: &Bound<'py, PyAny>,
     asked: Asked,
+    task: PyRef<'py, Task>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let x = operand(x)?;
     let view = x.one_block()?;
+    let cancel = task.flag();
     let bytes = detached(py, move || {
         let reduce = asked.params().reduction(view.source.n_cols())?;
         Ok(run::run_span(
@@ -95,7 +98,7 @@ pub fn quality_chunk<'py>(
             &view.ops,
             &reduce,
             0,
-            &Cancel::default(),
+            &cancel,
         )?)
     })?;
     Ok(PyBytes::new(py, &bytes))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,18 @@ def merge(
 ) -> bytes:
     """The state of two neighbours."""
     return _native.merge_states(name, n_cols, left, right, genes)
+
+
+def quality(task: _native.Task, x: Any, _: Spans, what: SimpleNamespace) -> bytes:
+    """The state of quality control of a chunk."""
+    return _native.quality_chunk(x, what, task)
+
+
+def merge_quality(
+    _: _native.Task, n_cols: int, what: SimpleNamespace, left: bytes, right: bytes
+) -> bytes:
+    """The state of two neighbours, of the same."""
+    return _native.quality_merge(n_cols, what, left, right)
 
 
 def over_cells(task: _native.Task, x: Any, spans: Spans, what: Any) -> bytes:
