@@ -75,7 +75,7 @@ def on_atlas(atlas: Path, tools: list, options: argparse.Namespace, scanpy: Path
         print(f"{tool.label} on {atlas.name}", flush=True)
         row = run_tool(tool, atlas, folder / tool.name, work, options.repeat, options.timeout)
         # At once, so that what is measured stays where a later tool ends the benchmark.
-        results.merge(path, [about | row])
+        results.merge_peers([about | row])
         outcome = f"{row['wall']:.1f} s, {row['peak_gb']:.2f} GB" if "wall" in row else ""
         print("  " + ", ".join(filter(None, [row["status"], outcome, row["why"]])), flush=True)
     # All tools with a result on this atlas: cellmill's, the common one, may be new.
@@ -85,7 +85,7 @@ def on_atlas(atlas: Path, tools: list, options: argparse.Namespace, scanpy: Path
     judged = said([scanpy, PEERS / "evaluate.py", atlas, folder, *done])
     for row in rows:
         row["quality"] = judged.get(row["tool"], row.get("quality", {}))
-    results.merge(path, rows)
+    results.merge_peers(rows)
 
 
 def picture(rows: list[dict], work: Path, scanpy: Path) -> None:

@@ -18,19 +18,20 @@ def load(path: Path) -> list[dict]:
     return json.loads(path.read_text()) if path.exists() else []
 
 
-def merge(path: Path, new: list[dict]) -> list[dict]:
-    """Puts rows in place of those of the same atlas and tool, and writes the file."""
+def merge(path: Path, new: list[dict], keys: tuple, order) -> list[dict]:
+    """Puts rows in place of those with the same values of `keys`, and writes the file."""
+    key = lambda row: tuple(row[name] for name in keys)  # noqa: E731
     rows = {key(row): row for row in load(path)} | {key(row): row for row in new}
-    ordered = sorted(
-        rows.values(), key=lambda row: (row["cells"], row["atlas"], ORDER.get(row["tool"], 99))
-    )
+    ordered = sorted(rows.values(), key=order)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(ordered, indent=1) + "\n")
     return ordered
 
 
-def key(row: dict) -> tuple:
-    return row["cells"], row["atlas"], row["tool"]
+def merge_peers(new: list[dict]) -> list[dict]:
+    """Merges rows of bench/peers.py: one a tool and atlas."""
+    order = lambda row: (row["cells"], row["atlas"], ORDER.get(row["tool"], 99))  # noqa: E731
+    return merge(RESULTS / "peers.json", new, ("cells", "atlas", "tool"), order)
 
 
 def machine() -> dict:
