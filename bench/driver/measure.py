@@ -1,7 +1,7 @@
 """Runs a command and measures its whole process tree (Linux).
 
-Memory is the sum of the proportional set sizes (PSS) of all processes of the tree, sampled four
-times a second: pages that several processes share count once. A peak shorter than that may be
+Memory is the sum of the proportional set sizes (PSS) of all processes of the tree, sampled up to
+four times a second: pages that several processes share count once. A peak shorter than that may be
 missed. Where the kernel does not tell PSS it is the sum of resident set sizes.
 """
 

@@ -67,7 +67,9 @@ ABOUT = """\
 Every tool in a process of its own, one after the other, told to use two threads, the file in the
 page cache. The total is the wall time of the process, with its imports (start) and the writing of
 what it found; CPU seconds are those of its whole process tree; the peak is the sum of the tree's
-proportional set sizes (PSS), sampled four times a second. Medians where there are several runs.
+proportional set sizes (PSS), sampled up to four times a second. Medians where there are several
+runs. The first run in an environment is not counted; what a tool compiles anew in each process
+(scanpy) is.
 
 Stages: where a tool is out of core (cellmill, scanpy on Dask) reading the counts is part of hvg and
 pca; CyteArc's read is the conversion to its own store; cellmill's read is opening the file and

@@ -1,7 +1,9 @@
 """One tool on one atlas: its command, its stages, and the medians of its runs."""
 
 import json
+import shutil
 import statistics
+import subprocess
 from pathlib import Path
 
 from driver import measure
@@ -26,20 +28,23 @@ CELLMILL_STAGES = {
 
 
 def run_tool(
-    tool: Tool, atlas: Path, folder: Path, work: Path, repeat: int, timeout: float
+    tool: Tool, atlas: Path, folder: Path, work: Path, small, repeat: int, timeout: float
 ) -> dict:
-    """The row of a tool: medians over its runs. Runs stop at the first that is not done."""
+    """The row of a tool: medians over its runs. Runs stop at the first that is not done.
+
+    `small` gives an atlas for the run that is not counted.
+    """
     if not tool.runs:
         return {"status": "not run", "why": tool.why_not}
     try:
         python = environment(tool.environment, work) if tool.environment else None
     except RuntimeError as error:
         return {"status": "not run", "why": str(error)}
-    folder.mkdir(parents=True, exist_ok=True)
+    if python is not None:
+        warm_up(tool, python, small, work, timeout)
     runs = []
     for _ in range(repeat):
-        for name in ("stages.jsonl", "found.npz", "found.h5ad"):
-            (folder / name).unlink(missing_ok=True)
+        emptied(folder)
         if python is None:
             command = cellmill_command(atlas, folder)
         else:
@@ -85,6 +90,27 @@ def run_tool(
     }
 
 
+def emptied(folder: Path) -> Path:
+    """A folder with nothing of an earlier run: CyteArc replaces no store that was opened."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def warm_up(tool: Tool, python: Path, small, work: Path, timeout: float) -> None:
+    """One run that is not counted, the first in an environment: some tools (CyteArc) compile for
+    minutes and keep it. What a tool compiles anew in each process (scanpy) is in every run."""
+    # Lies in the environment, so that it goes with it.
+    stamp = work / "env" / tool.environment / f".warm-{tool.name}"
+    if stamp.exists():
+        return
+    print(f"  a first run of {tool.label}, not counted", flush=True)
+    folder = emptied(work / "warm" / tool.name)
+    run = measure.run([python, PEERS / tool.script, small(), folder], folder / "log.txt", timeout)
+    if run.status == "done":
+        stamp.touch()
+
+
 def cellmill_command(atlas: Path, folder: Path) -> list:
     result, events = folder / "found.h5ad", folder / "stages.jsonl"
     limits = ["--threads", THREADS, "--memory", "4G"]
@@ -103,8 +129,6 @@ def cellmill_command(atlas: Path, folder: Path) -> list:
 
 
 def cellmill_version() -> str:
-    import subprocess
-
     said = subprocess.run([cellmill(), "--version"], capture_output=True, text=True).stdout
     return said.split()[-1]
 

@@ -1,6 +1,7 @@
 """Draws seconds and memory against cells: `plot.py ROWS.json OUT` writes OUT.svg and OUT.png.
 
-ROWS.json: a list of {label, colour, cells, wall, peak_gb, done}, made by bench/peers.py.
+ROWS.json: a list of {label, colour, cells, wall, peak_gb, done}, made by bench/peers.py. An open
+triangle is a run that was ended: it needed at least that.
 """
 
 import json
@@ -29,8 +30,9 @@ def main() -> None:
             line = {"color": colour, "lw": 2.4 if bold else 1.6, "zorder": 3 if bold else 2}
             axis.plot([r["cells"] for r in good], [r[key] for r in good], marker="o", ms=5, **line)
             for row in (row for row in own if not row["done"]):
-                axis.plot(row["cells"], row[key], marker="x", ms=7, mew=2, ls="", color=colour)
-            last = (good or own)[-1]
+                # It was ended here, and would have gone on: at least this much.
+                axis.plot(row["cells"], row[key], marker="^", ms=7, mfc="w", ls="", color=colour)
+            last = own[-1]
             ends.append((last[key], label, colour, bold, last["cells"]))
         axis.set(xscale="log", yscale="log", title=title, xlabel="Cells")
         frame(axis, [row["cells"] for row in rows], [row[key] for row in rows])
@@ -63,7 +65,18 @@ def write_labels(axis, ends: list[tuple]) -> None:
     bottom, top = to_axis(low), to_axis(high)
     least = 0.058
     places, right = [], max(end[4] for end in ends)
-    for value, label, colour, bold, _ in sorted(ends):
+    for value, label, colour, bold, cells in sorted(ends):
+        if cells < right:
+            # Where a line ends before the others its name stands above its end.
+            axis.annotate(
+                label,
+                (cells, value),
+                xytext=(0, 7),
+                textcoords="offset points",
+                ha="center",
+                color=colour,
+            )
+            continue
         own = (to_axis(value) - bottom) / (top - bottom)
         place = max(own, places[-1][0] + least) if places else own
         places.append((place, own, label, colour, bold))

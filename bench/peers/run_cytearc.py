@@ -35,10 +35,8 @@ with recorder.stage("read"):
         feature_attrs_key=counts.replace("X", "var"),
         feature_name_key="feature_name",
     )
-    cytearc.H5adToZarr(
-        reader, store, assay_name="RNA", nthreads=2, mem_budget="4G", overwrite=True
-    ).dump()
-    cells = cytearc.DataStore(store, nthreads=2, mem_budget="4G", min_features_per_cell=-1)
+    cytearc.H5adToZarr(reader, store, assay_name="RNA", nthreads=2, overwrite=True).dump()
+    cells = cytearc.DataStore(store, nthreads=2, min_features_per_cell=-1)
 
 began = {}
 

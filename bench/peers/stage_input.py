@@ -11,6 +11,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import scipy.sparse as sp
 from evaluate import read_h5ad
 
 
@@ -31,9 +32,19 @@ def points(result: Path, folder: Path, n: int) -> None:
     print(json.dumps({"points": len(x), "dimensions": x.shape[1]}))
 
 
-def neighbours(folder: Path) -> None:
+def neighbours(result: Path, folder: Path, drawn: bool) -> None:
     x = np.load(folder / "points.npy")
     knn = np.fromfile(folder / "knn.u32", "<u4").reshape(len(x), -1).astype(np.int64)
+    # The distances that the result's graph was made of; of drawn cells they are computed again.
+    if not drawn:
+        kept = read_distances(result, len(x))
+        rows = np.arange(len(x))[:, None]
+        distances = np.asarray(kept[rows, knn].todense(), np.float32)
+        if (distances > 0).all():
+            order = np.argsort(distances, axis=1, kind="stable")
+            np.save(folder / "knn.npy", np.take_along_axis(knn, order, 1))
+            np.save(folder / "distances.npy", np.take_along_axis(distances, order, 1))
+            return
     distances = np.empty(knn.shape, np.float32)
     for start in range(0, len(x), 10_000):
         rows = slice(start, start + 10_000)
@@ -41,6 +52,13 @@ def neighbours(folder: Path) -> None:
         distances[rows] = np.sqrt((apart**2).sum(2))
     np.save(folder / "knn.npy", knn)
     np.save(folder / "distances.npy", distances)
+
+
+def read_distances(result: Path, n: int) -> sp.csr_matrix:
+    with h5py.File(result, "r") as file:
+        group = file["obsp/distances"]
+        parts = (group["data"][:], group["indices"][:], group["indptr"][:])
+        return sp.csr_matrix(parts, shape=(n, n))
 
 
 def graph(result: Path, folder: Path, drawn: bool) -> None:
@@ -62,7 +80,7 @@ if __name__ == "__main__":
     if what == "points":
         points(result, folder, n)
     elif what == "knn":
-        neighbours(folder)
+        neighbours(result, folder, bool(n))
         print("{}")
     else:
         graph(result, folder, bool(n))
