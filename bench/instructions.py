@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench/results/instructions.json"
+CALLGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
 
 
 def benchmarks() -> list[str]:
@@ -55,8 +56,7 @@ def cases(program: str) -> list[dict]:
 def collected(program: str, case: str, times: int) -> int:
     """Instructions of the whole program with `times` runs of the case."""
     said = subprocess.run(
-        ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-        + [program, "--run-case", case, str(times)],
+        [*CALLGRIND, program, "--run-case", case, str(times)],
         capture_output=True,
         text=True,
     )

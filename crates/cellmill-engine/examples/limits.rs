@@ -1,12 +1,11 @@
 //! What the machine can do at most, to hold the other measurements against:
-//! `cargo run --release -p cellmill-engine --example limits -- [THREADS] [MIB] [SECONDS]`.
+//! `cargo run --release -p cellmill-engine --example limits -- [THREADS] [MIB] [ROUNDS]`.
 //!
-//! Prints a line of JSON for each limit, the best of several rounds on THREADS threads at once
+//! Prints a line of JSON for each limit, the best of ROUNDS (10) on THREADS threads at once
 //! (all cores by default): memory read, copied and in STREAM's triad (a = b + s c), with arrays of
 //! MIB together (by default the largest of 256 MiB and eight times the last-level cache) and bytes
 //! counted as STREAM counts them, without what the cache fetches before it writes; and fused
-//! multiply-adds that stay in registers, a multiply-add being two operations. SECONDS is the least
-//! that each takes.
+//! multiply-adds that stay in registers, a multiply-add being two operations.
 //!
 //! The multiply-adds run on the widest instruction set that pulp has in this build, which is AVX2
 //! on x86-64. Where the machine's AVX-512 units are wider than AVX2's, its limit lies higher, up to
@@ -22,49 +21,45 @@ use std::time::Instant;
 /// enough for sixteen registers.
 const CHAINS: usize = 10;
 /// Steps of each chain in a round.
-const STEPS: usize = 4_000_000;
+const STEPS: usize = 10_000_000;
 
-/// Runs `round` on each of `threads` threads, each with what `make` made there, again and again
-/// for `seconds`, and returns the least seconds between a common start and the last one's end.
+/// The seconds of the best of the rounds on `threads` threads, each round from the first thread's
+/// start to the last one's end, so that a thread that had to wait for a core makes it longer,
+/// never shorter. Each thread runs `round` with what `make` made there.
 fn fastest<T>(
     threads: usize,
-    seconds: f64,
+    rounds: usize,
     make: impl Fn() -> T + Sync,
     round: impl Fn(&mut T) + Sync,
 ) -> f64 {
-    let barrier = Barrier::new(threads + 1);
-    let mut best = f64::INFINITY;
-    // At least three rounds, of which the first warms up.
-    let rounds = |took: f64| ((seconds / took) as usize).clamp(3, 1_000);
-    let turns = std::sync::OnceLock::new();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut own = make();
+    let barrier = Barrier::new(threads);
+    let work = || {
+        let mut own = make();
+        // The first round warms up.
+        let times: Vec<(Instant, Instant)> = (0..=rounds)
+            .map(|_| {
                 barrier.wait();
+                let start = Instant::now();
                 round(&mut own);
-                barrier.wait();
-                barrier.wait();
-                for _ in 0..turns.get().copied().unwrap_or(0) {
-                    barrier.wait();
-                    round(&mut own);
-                    barrier.wait();
-                }
-            });
-        }
-        barrier.wait();
-        let start = Instant::now();
-        barrier.wait();
-        let turns = *turns.get_or_init(|| rounds(start.elapsed().as_secs_f64()));
-        barrier.wait();
-        for _ in 0..turns {
-            barrier.wait();
-            let start = Instant::now();
-            barrier.wait();
-            best = best.min(start.elapsed().as_secs_f64());
-        }
+                (start, Instant::now())
+            })
+            .collect();
+        times
+    };
+    let times: Vec<Vec<(Instant, Instant)>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().expect("a measuring thread panicked"))
+            .collect()
     });
-    best
+    (1..=rounds)
+        .filter_map(|round| {
+            let start = times.iter().map(|own| own[round].0).min()?;
+            let end = times.iter().map(|own| own[round].1).max()?;
+            Some((end - start).as_secs_f64())
+        })
+        .fold(f64::INFINITY, f64::min)
 }
 
 /// Chains in f32.
@@ -73,7 +68,7 @@ struct Single;
 struct Double;
 
 impl WithSimd for Single {
-    /// Multiply-adds that were made.
+    /// Numbers in a register.
     type Output = usize;
 
     #[inline(always)]
@@ -89,7 +84,7 @@ impl WithSimd for Single {
             }
         }
         black_box(chains.map(|chain| simd.reduce_sum_f32s(chain)));
-        STEPS * CHAINS * S::F32_LANES
+        S::F32_LANES
     }
 }
 
@@ -109,7 +104,7 @@ impl WithSimd for Double {
             }
         }
         black_box(chains.map(|chain| simd.reduce_sum_f64s(chain)));
-        STEPS * CHAINS * S::F64_LANES
+        S::F64_LANES
     }
 }
 
@@ -145,9 +140,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(n) => n.parse()?,
         None => (256 << 20).max(8 * cache) >> 20,
     };
-    let seconds: f64 = arguments.next().map_or(Ok(1.0), |n| n.parse())?;
-    if threads == 0 || mib == 0 {
-        return Err("usage: limits [THREADS] [MIB] [SECONDS], all above 0".into());
+    let rounds = arguments.next().map_or(Ok(10), |n| n.parse())?;
+    if threads == 0 || mib == 0 || rounds == 0 {
+        return Err("usage: limits [THREADS] [MIB] [ROUNDS], all above 0".into());
     }
     let print = |limit: &str, value: f64, unit: &str, on: String| {
         println!(
@@ -165,7 +160,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let array = |arrays: usize| vec![1u64; bytes / arrays / threads / 8];
     let took = fastest(
         threads,
-        seconds,
+        rounds,
         || array(1),
         |a| {
             black_box(sum(a));
@@ -174,7 +169,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print("memory read", gigabytes(1, took), "GB/s", on.clone());
     let took = fastest(
         threads,
-        seconds,
+        rounds,
         || (array(2), array(2)),
         |(a, b)| black_box(a).copy_from_slice(b),
     );
@@ -182,7 +177,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let floats = || vec![1f64; bytes / 3 / threads / 8];
     let took = fastest(
         threads,
-        seconds,
+        rounds,
         || (floats(), floats(), floats()),
         |(a, b, c)| {
             let scale = black_box(3.0);
@@ -195,30 +190,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     print("memory triad", gigabytes(3, took), "GB/s", on);
 
     let arch = Arch::new();
-    let on = format!("{arch:?}");
-    let rate = |run: &(dyn Fn() -> usize + Sync)| {
-        let fmas = run();
+    let measure = |limit: &str, run: &(dyn Fn() -> usize + Sync)| {
+        let lanes = run();
         let took = fastest(
             threads,
-            seconds,
+            rounds,
             || (),
             |()| {
                 black_box(run());
             },
         );
-        2.0 * (fmas * threads) as f64 / took / 1e9
+        let operations = (2 * STEPS * CHAINS * lanes * threads) as f64;
+        let on = format!("{lanes} numbers an instruction");
+        print(limit, operations / took / 1e9, "GFLOP/s", on);
     };
-    print(
-        "f32 multiply-add",
-        rate(&|| arch.dispatch(Single)),
-        "GFLOP/s",
-        on.clone(),
-    );
-    print(
-        "f64 multiply-add",
-        rate(&|| arch.dispatch(Double)),
-        "GFLOP/s",
-        on,
-    );
+    measure("f32 multiply-add", &|| arch.dispatch(Single));
+    measure("f64 multiply-add", &|| arch.dispatch(Double));
     Ok(())
 }
