@@ -179,17 +179,22 @@ def median(runs: list[dict]) -> dict:
 
 
 def fit(points: list[tuple[float, float]]) -> dict | None:
-    """The exponent of seconds over number, and the share of the variance that it explains."""
+    """The exponent of seconds over number, and its standard error, which takes three points."""
     if len({number for number, _ in points}) < 2:
         return None
     x, y = [math.log(p[0]) for p in points], [math.log(p[1]) for p in points]
     mx, my = statistics.mean(x), statistics.mean(y)
     exponent = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
-    exponent /= sum((a - mx) ** 2 for a in x)
+    squares = sum((a - mx) ** 2 for a in x)
+    exponent /= squares
     rest = sum((b - my - exponent * (a - mx)) ** 2 for a, b in zip(x, y, strict=True))
-    spread = sum((b - my) ** 2 for b in y)
-    r2 = 1 - rest / spread if spread > 0 else 1.0
-    return {"exponent": round(exponent, 3), "r2": round(r2, 3), "points": len(points)}
+    degrees = len(points) - 2
+    error = math.sqrt(rest / degrees / squares) if degrees else None
+    return {
+        "exponent": round(exponent, 3),
+        "standard error": None if error is None else round(error, 3),
+        "points": len(points),
+    }
 
 
 def fits(runs: list[dict], kinds: dict, least: float) -> dict:
@@ -225,7 +230,7 @@ def table(result: dict) -> str:
         f"- Varied: {sizes}.",
         f"- Fitted over: {over}.",
         f"- Times below {result['least']} s are left out; (n): of n points, where that is fewer "
-        "than were measured; ~: the fit explains less than 90 % of the variance.",
+        "than were measured; ~: the standard error is above 0.1.",
         "",
         "| stage | " + " | ".join(PARAMETERS[p] for p in parameters) + " |",
         "|---|" + "--:|" * len(parameters),
@@ -237,7 +242,7 @@ def table(result: dict) -> str:
             if row is None:
                 cells.append("")
                 continue
-            doubt = "~" if row["r2"] < 0.9 else ""
+            doubt = "~" if (row["standard error"] or 0) > 0.1 else ""
             few = f" ({row['points']})" if row["points"] < len(values[p]) else ""
             cells.append(f"{doubt}{row['exponent']:.2f}{few}")
         lines.append(f"| {stage} | " + " | ".join(cells) + " |")
@@ -256,7 +261,7 @@ def plot(out: Path) -> None:
     figure, axes = plt.subplots(
         1,
         len(parameters),
-        figsize=(4.5 * len(parameters), 4.5),
+        figsize=(4.5 * len(parameters), 7),
         layout="constrained",
         squeeze=False,
     )
@@ -276,7 +281,14 @@ def plot(out: Path) -> None:
         ticks = sorted({run["value"] for run in own})
         axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axis.minorticks_off()
-        axis.legend(fontsize=6, frameon=False, title="stage (exponent)", title_fontsize=6)
+        # Below, where no line runs.
+        axis.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.12),
+            fontsize=8,
+            frameon=False,
+            title="stage (exponent)",
+        )
     for ending in ("svg", "png"):
         figure.savefig(out / f"scaling.{ending}", dpi=150)
 

@@ -12,13 +12,14 @@ use cellmill_graph::knn::{Metric, Search};
 
 /// Few enough to be one cell.
 const POINTS: usize = 2_000;
+const DIMENSIONS: usize = 50;
 /// Neighbours to find, scanpy's 15 without the point itself.
 const K: usize = 14;
 
 fn main() -> Result<()> {
     let ctx = Context::quiet(1)?;
-    let data = mixture::points(POINTS);
-    let points = Points::new(&data, POINTS, mixture::DIMENSIONS)?;
+    let data = mixture::points(POINTS, DIMENSIONS);
+    let points = Points::new(&data, POINTS, DIMENSIONS)?;
     let pairs = (POINTS * (POINTS - 1) / 2) as u64;
     let mut cases = cases::Cases::of("tile");
     for isa in Isa::available() {
