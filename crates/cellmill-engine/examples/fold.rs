@@ -1,40 +1,18 @@
 //! Nanoseconds an entry of the hot loops: `cargo run --release -p cellmill-engine --example fold`.
 
+#[path = "../../../bench/atlas.rs"]
+mod atlas;
+
+use atlas::GENES;
 use cellmill_engine::keep::Precision;
 use cellmill_engine::linalg::{pca, project};
 use cellmill_engine::op::ln_1p_in_place;
 use cellmill_engine::reduce::{CellTotals, CountCheck, GeneMoments, Gram};
-use cellmill_engine::{
-    Block, Context, KeptColumns, MemSource, Op, Reduce, Result, Source, run_stage,
-};
+use cellmill_engine::{Block, Context, KeptColumns, Op, Reduce, Result, Source, run_stage};
 use std::hint::black_box;
 use std::time::Instant;
 
 const CELLS: usize = 6_000;
-const GENES: u32 = 27_714;
-
-/// Counts with a few genes in most cells and most genes in few, about 1,000 entries a cell.
-fn matrix() -> Result<MemSource<'static>> {
-    let mut state = 88_172_645_463_325_252u64;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    let rates: Vec<f32> = (0..GENES).map(|_| 0.95 * next().powi(22)).collect();
-    let (mut indptr, mut indices, mut values) = (vec![0u64], Vec::new(), Vec::new());
-    for _ in 0..CELLS {
-        for (gene, &rate) in rates.iter().enumerate() {
-            if next() < rate {
-                indices.push(gene as u32);
-                values.push((next().powi(6) * 20.0).floor() + 1.0);
-            }
-        }
-        indptr.push(indices.len() as u64);
-    }
-    MemSource::new(GENES, indptr, indices, values)
-}
 
 /// CPU time of all threads so far, so that a busy machine does not matter (wall time where the
 /// system does not tell).
@@ -68,7 +46,7 @@ fn time<T>(what: &str, entries: u64, unit: &str, work: impl FnOnce() -> Result<T
 
 fn main() -> Result<()> {
     let ctx = Context::quiet(1)?;
-    let source = matrix()?;
+    let source = atlas::counts(CELLS)?;
     let nnz = source.nnz().unwrap_or(0);
     println!(
         "{CELLS} x {GENES}, {nnz} entries, {} a cell, one thread",

@@ -1,19 +1,23 @@
 //! How much of the time of reading a matrix is inflating.
 //!
-//! `cargo run --release -p cellmill-io --example decode -- FILE [ADDRESS] [REPEATS]`
+//! `cargo run --release -p cellmill-io --example decode -- FILE [ADDRESS | --all] [REPEATS]`
 //!
 //! Reads a CSR matrix through `CsrSource`, and beside it only fetches and inflates the same
-//! chunks, on one thread and on two. Prints MB/s (of the numbers, inflated) and entries/s, and
-//! sums that another program can check.
+//! chunks, on one thread and on two. Prints a line of JSON for each: seconds (the best of
+//! REPEATS), MB/s of the numbers inflated, and sums that another program can check. `--all`: every
+//! CSR matrix of the file by itself, and all of them together.
+
+#[path = "../benches/inflate.rs"]
+mod inflate;
 
 use cellmill_engine::{Block, Source, Values};
-use cellmill_io::{FileMatrix, H5ad, Result};
-use libdeflater::Decompressor;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
+use cellmill_io::H5ad;
+use inflate::Chunks;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 #[derive(Default, Debug, PartialEq, Clone, Copy)]
 struct Sums {
@@ -61,55 +65,6 @@ fn read(source: &dyn Source, threads: usize) -> cellmill_engine::Result<Sums> {
     }))
 }
 
-/// Chunks of one array: offset in the file, bytes, whether it is compressed; and its inflated size.
-type Chunks = (Vec<(u64, usize, bool)>, usize);
-
-fn chunks(file: &hdf5_metno::File, address: &str) -> Option<Chunks> {
-    let set = file.dataset(address).ok()?;
-    let entries = set.chunk()?[0];
-    let bytes = entries * set.dtype().ok()?.size();
-    let gzip = set
-        .filters()
-        .iter()
-        .any(|f| matches!(f, hdf5_metno::filters::Filter::Deflate(_)));
-    let mut all = Vec::new();
-    set.chunks_visit(|c| {
-        all.push((c.addr, c.size as usize, gzip));
-        0
-    })
-    .ok()?;
-    Some((all, bytes))
-}
-
-fn inflate(data: &File, arrays: &[Chunks], threads: usize) {
-    let work: Vec<(u64, usize, bool, usize)> = arrays
-        .iter()
-        .flat_map(|(all, bytes)| all.iter().map(|&(at, size, gzip)| (at, size, gzip, *bytes)))
-        .collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut inflater = Decompressor::new();
-                let (mut stored, mut out) = (Vec::new(), Vec::new());
-                while let Some(&(at, size, gzip, bytes)) =
-                    work.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    stored.resize(size, 0);
-                    data.read_exact_at(&mut stored, at)
-                        .expect("the file was readable before");
-                    if gzip {
-                        out.resize(bytes, 0);
-                        inflater
-                            .zlib_decompress(&stored, &mut out)
-                            .expect("a sound chunk");
-                    }
-                }
-            });
-        }
-    });
-}
-
 fn best(repeats: usize, mut run: impl FnMut()) -> f64 {
     (0..repeats)
         .map(|_| {
@@ -120,64 +75,60 @@ fn best(repeats: usize, mut run: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-fn main() -> Result<()> {
+/// Reads matrices and inflates their chunks, and prints a line of JSON for one thread and for two.
+fn measure(path: &Path, file: &H5ad, addresses: &[&str], repeats: usize) -> Outcome {
+    let sources = addresses
+        .iter()
+        .map(|address| file.csr_source(address))
+        .collect::<Result<Vec<_>, _>>()?;
+    let chunks = Chunks::of(path, addresses)?;
+    let megabytes = chunks.bytes() as f64 / 1e6;
+    for threads in [1, 2] {
+        let mut sums = Vec::new();
+        let reading = best(repeats, || {
+            sums = sources.iter().map(|source| read(source, threads)).collect();
+        });
+        let sums = sums.into_iter().collect::<Result<Vec<Sums>, _>>()?;
+        let entries = sums.iter().map(|sums| sums.entries).sum::<u64>();
+        let inflating = best(repeats, || chunks.inflate(threads));
+        let row = serde_json::json!({
+            "matrix": addresses.join(" "),
+            "threads": threads,
+            "entries": entries,
+            "MB": megabytes,
+            "read seconds": reading,
+            "inflate seconds": inflating,
+            "read MB/s": megabytes / reading,
+            "inflate MB/s": megabytes / inflating,
+            "read over inflate": reading / inflating,
+            "sum of first values": sums.iter().map(|sums| sums.values).sum::<f64>(),
+            "sum of last columns": sums.iter().map(|sums| sums.columns).sum::<u64>(),
+        });
+        println!("{row}");
+    }
+    Ok(())
+}
+
+fn main() -> Outcome {
     let mut arguments = std::env::args().skip(1);
     let Some(path) = arguments.next() else {
-        eprintln!("usage: decode FILE [ADDRESS] [REPEATS]");
-        std::process::exit(2);
+        return Err("usage: decode FILE [ADDRESS | --all] [REPEATS]".into());
     };
     let address = arguments.next().unwrap_or_else(|| "X".into());
-    let repeats = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(3);
-
-    let file = H5ad::open(Path::new(&path))?;
-    let info = file.matrix_info(&address)?;
-    println!("{info:#?}");
-    let source = file.csr_source(&address)?;
-    println!(
-        "{}: {} blocks in {} spans",
-        source.describe(),
-        source.grid().n_blocks(),
-        source.grid().n_spans()
-    );
-
-    let raw = hdf5_metno::File::open(&path).expect("opened before");
-    let arrays: Vec<Chunks> = ["indices", "data"]
-        .iter()
-        .filter_map(|part| chunks(&raw, &format!("{address}/{part}")))
-        .collect();
-    let data = File::open(&path).expect("opened before");
-    let entries = info.nnz.unwrap_or(0) as f64;
-    let megabytes = arrays
-        .iter()
-        .map(|(all, bytes)| all.len() * bytes)
-        .sum::<usize>() as f64
-        / 1e6;
-
-    for threads in [1, 2] {
-        let mut sums = Sums::default();
-        let mut failure = None;
-        let reading = best(repeats, || match read(&source, threads) {
-            Ok(s) => sums = s,
-            Err(e) => failure = Some(e),
-        });
-        if let Some(error) = failure {
-            eprintln!("{error}");
-            std::process::exit(2);
-        }
-        let inflating = best(repeats, || inflate(&data, &arrays, threads));
-        println!(
-            "{threads} thread(s): read {:.1} ms ({:.0} MB/s, {:.1} M entries/s); inflate only {:.1} ms; ratio {:.2}; {sums:?}",
-            reading * 1e3,
-            megabytes / reading,
-            entries / reading / 1e6,
-            inflating * 1e3,
-            reading / inflating
-        );
+    let repeats = arguments.next().map_or(Ok(3), |n| n.parse())?;
+    let path = Path::new(&path);
+    let file = H5ad::open(path)?;
+    if address != "--all" {
+        return measure(path, &file, &[&address], repeats);
     }
-    println!(
-        "repairs: {:?}; bytes read: {}",
-        source.repairs(),
-        source.bytes_read()
-    );
-    Ok(())
+    let matrices = file.matrices()?;
+    let csr: Vec<&str> = matrices
+        .iter()
+        .filter(|matrix| matrix.encoding == "csr")
+        .map(|matrix| matrix.address.as_str())
+        .collect();
+    for address in &csr {
+        measure(path, &file, &[address], repeats)?;
+    }
+    measure(path, &file, &csr, repeats)
 }
