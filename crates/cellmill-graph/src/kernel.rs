@@ -14,6 +14,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod cell;
 pub(crate) mod layout;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -21,9 +22,8 @@ mod pairs;
 mod portable;
 mod rows;
 
-pub(crate) use pairs::{
-    JOINED, Panels, list_length, nearest_leaders, search_pairs, tile_distances,
-};
+pub(crate) use cell::{CellPanels, Digits, search_pairs};
+pub(crate) use pairs::{JOINED, Panels, list_length, nearest_leaders, tile_distances};
 pub(crate) use rows::{empty, key, merge_rows, projections, sequential_norms, squared_distances};
 
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,19 @@ trait Kernel {
     /// The machine has the instruction set; every `first[r] + k * step` for k < d can be read.
     unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS];
 
+    /// Squared distances of 8 x 32 pairs in whole numbers, from the points r0.. of one side to
+    /// those of the other; bit `c` of mask `r` is set where the distance is at most the larger
+    /// limit of both.
+    ///
+    /// # Safety
+    /// The machine has the instruction set; both panels have as many pairs; r0 is 0, 8, 16 or 24.
+    unsafe fn cell_tile(
+        rows: cell::Side,
+        r0: usize,
+        columns: cell::Side,
+        out: &mut cell::CellTile,
+    ) -> [u32; TILE_ROWS];
+
     /// Σ (a − b)² in sixteen running sums.
     ///
     /// # Safety
@@ -148,6 +161,24 @@ trait Kernel {
     /// The machine has the instruction set.
     unsafe fn dot(a: &[Lanes], b: &[Lanes]) -> f32;
 }
+
+/// Asks for a row before it is needed, where the machine can be asked.
+#[inline(always)]
+pub(crate) fn prefetch<T>(row: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of_val(row)).step_by(64) {
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().cast::<i8>().wrapping_add(line));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = row;
+}
+
+/// Rows that are asked for ahead of the one that is read.
+const AHEAD: usize = 8;
 
 /// The fixed order in which sixteen running sums are added.
 #[inline(always)]

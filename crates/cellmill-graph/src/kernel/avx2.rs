@@ -1,6 +1,7 @@
 //! AVX2 with FMA: a tile is done in four parts of 4 rows by two registers.
 
-use super::{Kernel, Lanes, TILE_ROWS, Tile, TileColumns, TileRows};
+use super::cell::{CellTile, Side};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
 use std::arch::x86_64::*;
 
 /// Rows of a part: eight sums, two columns and a row value fit the sixteen registers.
@@ -45,6 +46,56 @@ impl Kernel for Avx2 {
                             let either = _mm256_max_ps(limit, limits);
                             let within = _mm256_cmp_ps::<_CMP_LE_OQ>(square, either);
                             masks[r0 + r] |= (_mm256_movemask_ps(within) as u32) << at;
+                        }
+                    }
+                }
+            }
+        }
+        masks
+    }
+
+    #[inline(always)]
+    unsafe fn cell_tile(
+        rows: Side,
+        r0: usize,
+        columns: Side,
+        out: &mut CellTile,
+    ) -> [u32; TILE_ROWS] {
+        let mut masks = [0u32; TILE_ROWS];
+        // SAFETY: the caller has the instruction set and gives panels of as many pairs, and r0
+        // is at most 24; two Pairs are 32 pairs of coordinates; norms, limits and each row of
+        // `out` are 32 numbers, of which `16 * half + 8 * part` is at most the 24th.
+        unsafe {
+            for r1 in (0..TILE_ROWS).step_by(ROWS) {
+                for half in 0..2 {
+                    let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+                    let mut row = rows.pairs().add(r0 + r1).cast::<i32>();
+                    for pairs in columns.panel.chunks_exact(2) {
+                        let lanes = (&raw const pairs[half]).cast::<__m256i>();
+                        let (a, b) = (_mm256_load_si256(lanes), _mm256_load_si256(lanes.add(1)));
+                        for (r, sums) in sums.iter_mut().enumerate() {
+                            let x = _mm256_set1_epi32(*row.add(r));
+                            let (xa, xb) = (_mm256_madd_epi16(x, a), _mm256_madd_epi16(x, b));
+                            sums[0] = _mm256_add_epi32(sums[0], xa);
+                            sums[1] = _mm256_add_epi32(sums[1], xb);
+                        }
+                        row = row.wrapping_add(PANEL);
+                    }
+                    for r in 0..ROWS {
+                        let norm = _mm256_set1_epi32(rows.norms[r0 + r1 + r]);
+                        let limit = _mm256_set1_epi32(rows.limits[r0 + r1 + r]);
+                        for (part, &products) in sums[r].iter().enumerate() {
+                            let at = 16 * half + 8 * part;
+                            let load = |numbers: &[i32; PANEL]| {
+                                _mm256_loadu_si256(numbers.as_ptr().add(at).cast())
+                            };
+                            let sum = _mm256_add_epi32(norm, load(columns.norms));
+                            let square = _mm256_sub_epi32(sum, _mm256_slli_epi32::<1>(products));
+                            _mm256_storeu_si256(out[r1 + r].as_mut_ptr().add(at).cast(), square);
+                            let either = _mm256_max_epi32(limit, load(columns.limits));
+                            let beyond = _mm256_cmpgt_epi32(square, either);
+                            let beyond = _mm256_movemask_ps(_mm256_castsi256_ps(beyond));
+                            masks[r1 + r] |= (!beyond as u32 & 0xFF) << at;
                         }
                     }
                 }

@@ -1,6 +1,7 @@
 //! AVX-512: a tile is 8 rows of two registers.
 
-use super::{Kernel, Lanes, TILE_ROWS, Tile, TileColumns, TileRows};
+use super::cell::{CellTile, Side};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
 use std::arch::x86_64::*;
 
 pub(super) struct Avx512;
@@ -43,6 +44,50 @@ impl Kernel for Avx512 {
                     _mm512_storeu_ps(out[r].as_mut_ptr().add(16 * half), square);
                     let either = _mm512_max_ps(limit, limits[half]);
                     let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(square, either);
+                    masks[r] |= u32::from(mask) << (16 * half);
+                }
+            }
+            masks
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn cell_tile(
+        rows: Side,
+        r0: usize,
+        columns: Side,
+        out: &mut CellTile,
+    ) -> [u32; TILE_ROWS] {
+        // SAFETY: the caller has the instruction set and gives panels of as many pairs, and r0
+        // is at most 24; two Pairs are 32 pairs of coordinates; norms, limits and each row of
+        // `out` are 32 numbers.
+        unsafe {
+            let mut sums = [[_mm512_setzero_si512(); 2]; TILE_ROWS];
+            let mut row = rows.pairs().add(r0).cast::<i32>();
+            for pairs in columns.panel.chunks_exact(2) {
+                let a = _mm512_load_si512((&raw const pairs[0]).cast());
+                let b = _mm512_load_si512((&raw const pairs[1]).cast());
+                for (r, sums) in sums.iter_mut().enumerate() {
+                    let x = _mm512_set1_epi32(*row.add(r));
+                    let (xa, xb) = (_mm512_madd_epi16(x, a), _mm512_madd_epi16(x, b));
+                    sums[0] = _mm512_add_epi32(sums[0], xa);
+                    sums[1] = _mm512_add_epi32(sums[1], xb);
+                }
+                row = row.wrapping_add(PANEL);
+            }
+            let load = |numbers: &[i32; PANEL], half: usize| {
+                _mm512_loadu_si512(numbers.as_ptr().add(16 * half).cast())
+            };
+            let mut masks = [0u32; TILE_ROWS];
+            for r in 0..TILE_ROWS {
+                let norm = _mm512_set1_epi32(rows.norms[r0 + r]);
+                let limit = _mm512_set1_epi32(rows.limits[r0 + r]);
+                for (half, &products) in sums[r].iter().enumerate() {
+                    let sum = _mm512_add_epi32(norm, load(columns.norms, half));
+                    let square = _mm512_sub_epi32(sum, _mm512_slli_epi32::<1>(products));
+                    _mm512_storeu_si512(out[r].as_mut_ptr().add(16 * half).cast(), square);
+                    let either = _mm512_max_epi32(limit, load(columns.limits, half));
+                    let mask = _mm512_cmple_epi32_mask(square, either);
                     masks[r] |= u32::from(mask) << (16 * half);
                 }
             }

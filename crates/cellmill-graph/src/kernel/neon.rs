@@ -1,6 +1,7 @@
 //! aarch64: a tile is done in four parts of 8 rows by two registers.
 
-use super::portable::squares_of_products;
+use super::cell::{CellTile, Side};
+use super::portable::{squares_of_products, whole_tile};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, add_lanes};
 use std::arch::aarch64::*;
 
@@ -33,6 +34,17 @@ impl Kernel for Neon {
             }
         }
         squares_of_products(rows, columns, out)
+    }
+
+    #[inline(always)]
+    unsafe fn cell_tile(
+        rows: Side,
+        r0: usize,
+        columns: Side,
+        out: &mut CellTile,
+    ) -> [u32; TILE_ROWS] {
+        // The compiler's own vectors: every aarch64 multiplies and adds whole numbers in them.
+        whole_tile(rows, r0, columns, out)
     }
 
     #[inline(always)]

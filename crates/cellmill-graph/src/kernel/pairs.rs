@@ -1,11 +1,10 @@
-//! All pairs of a set of points, in tiles.
+//! Points against leaders, in tiles.
 
-use super::rows::{empty, insert, key, worst};
+use super::rows::{empty, key};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, dispatched};
-use serde::{Deserialize, Serialize};
 
 /// Points in panels of 32, each panel coordinate by coordinate: `d` times two Lanes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct Panels {
     d: usize,
     m: usize,
@@ -44,15 +43,6 @@ impl Panels {
         }
     }
 
-    /// Whether these are the panels of `m` points, which another machine's need not be.
-    pub(crate) fn are_whole(&self, m: usize) -> bool {
-        let panels = m.div_ceil(PANEL);
-        self.m == m
-            && self.norms.len() == panels
-            && self.d.checked_mul(2 * panels) == Some(self.data.len())
-            && (m..panels * PANEL).all(|at| self.norms[at / PANEL][at % PANEL].is_nan())
-    }
-
     fn panel(&self, p: usize) -> &[Lanes] {
         &self.data[p * 2 * self.d..][..2 * self.d]
     }
@@ -74,72 +64,6 @@ impl AsFlattenedLanes for [Lanes] {
 /// otherwise than differences do, and a multiple of 16.
 pub(crate) fn list_length(k: usize) -> usize {
     (k + 1).next_multiple_of(16)
-}
-
-dispatched! {
-    /// Offers every point of `panels` to the list of every other one. `ids` are their indices,
-    /// `lists` their lists of `length` slots, which may already hold neighbours.
-    pub(crate) fn search_pairs(
-        panels: &Panels, ids: &[u32], lists: &mut [u64], length: usize,
-    ) = search_pairs_body
-}
-
-#[inline(always)]
-fn search_pairs_body<K: Kernel>(panels: &Panels, ids: &[u32], lists: &mut [u64], length: usize) {
-    let (m, count) = (panels.m, panels.norms.len());
-    assert!(panels.are_whole(m) && ids.len() == m && lists.len() == m * length);
-    let mut largest: Vec<u64> = lists.chunks_exact(length).map(worst).collect();
-    let mut limits = vec![[0f32; PANEL]; count];
-    for (at, &key) in largest.iter().enumerate() {
-        limits[at / PANEL][at % PANEL] = f32::from_bits((key >> 32) as u32);
-    }
-    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
-    // Panels are in the order of the points, so near panels meet first and the limits fall fast.
-    for apart in 0..count {
-        for p in 0..count - apart {
-            let q = p + apart;
-            for r0 in (0..PANEL).step_by(TILE_ROWS) {
-                let first = panels.panel(p).as_flattened_lanes()[r0..].as_ptr();
-                let rows = TileRows {
-                    first: std::array::from_fn(|r| first.wrapping_add(r)),
-                    step: PANEL,
-                    norms: std::array::from_fn(|r| panels.norms[p][r0 + r]),
-                    limits: std::array::from_fn(|r| limits[p][r0 + r]),
-                };
-                let columns = TileColumns {
-                    panel: panels.panel(q),
-                    norms: &panels.norms[q],
-                    limits: &limits[q],
-                };
-                // SAFETY: this body is inlined into functions that have the instruction set;
-                // panel p holds d x 32 floats, of which row r0 + r takes every 32nd.
-                let mut masks = unsafe { K::tile(&rows, columns, &mut tile) };
-                if apart == 0 {
-                    for (r, mask) in masks.iter_mut().enumerate() {
-                        // Each pair once, and no point with itself.
-                        *mask &= u32::MAX.checked_shl((r0 + r + 1) as u32).unwrap_or(0);
-                    }
-                }
-                for (r, mut mask) in masks.into_iter().enumerate() {
-                    let i = p * PANEL + r0 + r;
-                    while mask != 0 {
-                        let c = mask.trailing_zeros() as usize;
-                        mask &= mask - 1;
-                        let j = q * PANEL + c;
-                        for (to, other) in [(i, j), (j, i)] {
-                            let key = key(tile[r][c], ids[other]);
-                            if key < largest[to] {
-                                let list = &mut lists[to * length..][..length];
-                                largest[to] = insert(list, largest[to], key);
-                                limits[to / PANEL][to % PANEL] =
-                                    f32::from_bits((largest[to] >> 32) as u32);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// Eight rows of row-major points.
@@ -191,11 +115,11 @@ fn tile_distances_body<K: Kernel>(
 }
 
 /// Leaders that a point joins.
-pub(crate) const JOINED: usize = 12;
+pub(crate) const JOINED: usize = 16;
 
 dispatched! {
-    /// The nearest twelve of the leaders `among` for every point of the panels, nearest first,
-    /// as keys. Fewer than twelve leaders leave the rest infinitely far.
+    /// The nearest sixteen of the leaders `among` for every point of the panels, nearest first,
+    /// as keys. Fewer than sixteen leaders leave the rest infinitely far.
     pub(crate) fn nearest_leaders(
         panels: &Panels, leaders: &[Lanes], stride: usize, norms: &[f32], among: &[u32], out: &mut Vec<[u64; JOINED]>,
     ) = nearest_leaders_body
@@ -271,49 +195,6 @@ mod tests {
             .zip(row(j))
             .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
             .sum()
-    }
-
-    #[test]
-    fn all_pairs_are_compared() {
-        for (m, d, stride) in [
-            (1, 3, 1),
-            (20, 2, 1),
-            (32, 16, 1),
-            (101, 50, 4),
-            (70, 130, 9),
-        ] {
-            let points = rows(m, stride, 5);
-            let norms = norms(&points, stride, d);
-            let ids: Vec<u32> = (0..m as u32).map(|i| i + 1000).collect();
-            let run = |isa| {
-                let panels = Panels::gather(&points, stride, &norms, d, 0..m);
-                let mut lists: Vec<u64> = (0..m * 16).map(|at| empty(at % 16)).collect();
-                search_pairs(isa, &panels, &ids, &mut lists, 16);
-                lists.chunks_mut(16).for_each(<[u64]>::sort_unstable);
-                lists
-            };
-            let lists = run(Isa::Portable);
-            for i in 0..m {
-                let mut all: Vec<f64> = (0..m)
-                    .filter(|&j| j != i)
-                    .map(|j| square(&points, stride, d, i, j))
-                    .collect();
-                all.sort_by(f64::total_cmp);
-                for (slot, expected) in all.iter().take(16).enumerate() {
-                    let key = lists[i * 16 + slot];
-                    let found = f64::from(f32::from_bits((key >> 32) as u32));
-                    assert!(
-                        (found - expected).abs() < 1e-3,
-                        "m={m} d={d} point {i}: {found} for {expected}"
-                    );
-                    let j = (key as u32 - 1000) as usize;
-                    assert!((square(&points, stride, d, i, j) - found).abs() < 1e-3);
-                }
-            }
-            for isa in Isa::available() {
-                assert_eq!(run(isa), lists, "{isa:?} m={m} d={d}");
-            }
-        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Plain Rust, the definition of what every other kernel computes.
 
+use super::cell::{CellTile, Side};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, add_lanes};
 
 pub(super) struct Portable;
@@ -19,6 +20,16 @@ impl Kernel for Portable {
             *out = products;
         }
         squares_of_products(rows, columns, out)
+    }
+
+    #[inline(always)]
+    unsafe fn cell_tile(
+        rows: Side,
+        r0: usize,
+        columns: Side,
+        out: &mut CellTile,
+    ) -> [u32; TILE_ROWS] {
+        whole_tile(rows, r0, columns, out)
     }
 
     #[inline(always)]
@@ -43,6 +54,37 @@ impl Kernel for Portable {
         }
         add_lanes(sums)
     }
+}
+
+/// Squared distances of 8 x 32 pairs in whole numbers.
+#[inline(always)]
+pub(super) fn whole_tile(
+    rows: Side,
+    r0: usize,
+    columns: Side,
+    out: &mut CellTile,
+) -> [u32; TILE_ROWS] {
+    let mut masks = [0u32; TILE_ROWS];
+    for (r, out) in out.iter_mut().enumerate() {
+        let i = r0 + r;
+        let mut products = [0i32; PANEL];
+        for (row, pairs) in rows
+            .panel
+            .chunks_exact(2)
+            .zip(columns.panel.chunks_exact(2))
+        {
+            let x = row[i / 16].0[i % 16].map(i32::from);
+            for (c, product) in products.iter_mut().enumerate() {
+                let y = pairs[c / 16].0[c % 16].map(i32::from);
+                *product += x[0] * y[0] + x[1] * y[1];
+            }
+        }
+        for (c, square) in out.iter_mut().enumerate() {
+            *square = rows.norms[i] + columns.norms[c] - 2 * products[c];
+            masks[r] |= u32::from(*square <= rows.limits[i].max(columns.limits[c])) << c;
+        }
+    }
+    masks
 }
 
 /// Turns inner products into squared distances, and says which are within a limit.

@@ -4,7 +4,7 @@
 //! of the point. Keys order as (distance, index) does. A list is a set: it keeps the smallest
 //! keys of all that were offered, in any order of slots.
 
-use super::{Kernel, Lanes, dispatched};
+use super::{AHEAD, Kernel, Lanes, dispatched, prefetch};
 
 /// The key of point `id` at squared distance `square` (rounding below zero counts as zero).
 #[inline(always)]
@@ -90,7 +90,10 @@ fn squared_distances_body<K: Kernel>(
 ) {
     let query = &points[query * stride..][..stride];
     out.clear();
-    for &id in ids {
+    for (at, &id) in ids.iter().enumerate() {
+        if let Some(&next) = ids.get(at + AHEAD) {
+            prefetch(&points[next as usize * stride..][..stride]);
+        }
         let other = &points[id as usize * stride..][..stride];
         // SAFETY: this body is inlined into functions that have the instruction set.
         out.push(unsafe { K::squared(query, other) });

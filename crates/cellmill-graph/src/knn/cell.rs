@@ -1,12 +1,12 @@
 //! The points of one cell compared with each other.
 
 use super::prepare::Prepared;
-use crate::kernel::{Isa, Panels, search_pairs};
+use crate::kernel::{CellPanels, Isa, search_pairs};
 use cellmill_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// What a cell found: a list of `length` keys (bits of the squared distance above the place of
-/// the neighbour) for each of its points.
+/// What a cell found: a list of `length` keys (the squared distance in whole numbers above the
+/// place of the neighbour) for each of its points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellLists {
     /// The cell's points, by place.
@@ -20,7 +20,7 @@ pub struct CellLists {
 /// All that is needed to search one cell, here or on another machine.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CellTask {
-    panels: Panels,
+    panels: CellPanels,
     lists: CellLists,
 }
 
@@ -28,7 +28,14 @@ impl CellTask {
     /// The cell of the points whose lists these are.
     pub(super) fn new(points: &Prepared, lists: CellLists) -> Self {
         let ids = lists.members.iter().map(|&id| id as usize);
-        let panels = Panels::gather(&points.data, points.stride, &points.norms, points.d, ids);
+        let panels = CellPanels::gather(
+            &points.data,
+            points.stride,
+            &points.norms,
+            points.digits,
+            points.d,
+            ids,
+        );
         Self { panels, lists }
     }
 

@@ -14,7 +14,11 @@ const SMALL: usize = 4000;
 /// Leaders near a chunk, among which its points choose before the leaders have moved.
 const FIRST_AMONG: usize = 128;
 /// The same when the leaders have moved, at most: lists of them take memory.
-const MOST_AMONG: usize = 1536;
+const MOST_AMONG: usize = 4096;
+/// Points for one leader, whole chunks of the order.
+const POINTS_A_LEADER: usize = 4 * PANEL;
+/// One leader in so many says how far the near ones are.
+const SAMPLED: usize = 8;
 /// Cells of more than this many times the usual number of points are split.
 const LARGEST: usize = 2;
 /// From this many points on, leaders are looked for by groups of two panels.
@@ -46,8 +50,8 @@ impl Plan {
     }
 }
 
-/// Orders the points by a random-projection tree, and puts each into the cells of its twelve
-/// nearest leaders, which are means of 128 or more consecutive points after one step of Lloyd's.
+/// Orders the points by a random-projection tree, and puts each into the cells of its sixteen
+/// nearest leaders, which are means of 128 consecutive points after one step of Lloyd's.
 /// Up to 4,000 points are one cell.
 ///
 /// Returns the plan, and the points in its order.
@@ -69,81 +73,108 @@ pub(super) fn plan(
     let order: Vec<u32> = entries.iter().map(|&entry| entry as u32).collect();
     drop(entries);
     let points = points.reordered(ctx, &order)?;
-    let mut plan = Plan {
-        order,
-        starts: vec![0],
-        members: Vec::new(),
-    };
-    let cells = if n <= SMALL {
-        vec![(0..n as u32).collect()]
+    let (starts, members) = if n <= SMALL {
+        (vec![0, n as u64], (0..n as u32).collect())
     } else {
         cells(ctx, isa, &points, mix(seed ^ 1))?
     };
-    for members in cells {
-        // A cell of one compares nothing.
-        if members.len() > 1 {
-            plan.members.extend(members);
-            plan.starts.push(plan.members.len() as u64);
-        }
-    }
+    let plan = Plan {
+        order,
+        starts,
+        members,
+    };
     Ok((plan, points))
 }
 
-/// The places of the points of each cell.
-fn cells(ctx: &Context, isa: Isa, points: &Prepared, seed: u64) -> Result<Vec<Vec<u32>>> {
+/// Where each cell begins, and the end; the places of the points of each cell.
+fn cells(ctx: &Context, isa: Isa, points: &Prepared, seed: u64) -> Result<(Vec<u64>, Vec<u32>)> {
     let tree = Tree {
         ctx,
         isa,
         points,
         cut: Leaves::Even,
     };
-    let places: Vec<u64> = (0..points.n as u64).collect();
-    let groups: Vec<&[u64]> = places.chunks(points_a_leader(points.n)).collect();
+    let places: Vec<u32> = (0..points.n as u32).collect();
+    let groups: Vec<&[u32]> = places.chunks(POINTS_A_LEADER).collect();
     let count = groups.len();
     let leaders = Leaders::new(isa, points, &groups);
-    let near = leaders.near_chunks(ctx, isa, points, FIRST_AMONG)?;
-    let nearest = leaders.join(ctx, isa, points, &near)?;
-    let groups = gather(nearest.iter().map(|joined| &joined[..1]), count);
-    drop((near, nearest));
-    let groups: Vec<&[u64]> = groups.iter().map(|group| &group[..]).collect();
+    let nearest = leaders.join(ctx, isa, points, FIRST_AMONG)?;
+    let (starts, members) = gather(nearest.iter().map(|joined| &joined[..1]), count);
+    drop((nearest, places));
+    let groups: Vec<&[u32]> = starts
+        .windows(2)
+        .map(|ends| &members[ends[0] as usize..ends[1] as usize])
+        .collect();
     let leaders = Leaders::new(isa, points, &groups);
+    drop((starts, members));
     // In many dimensions a point is far from the mean of its chunk, and the leaders nearest to
     // the one are not those nearest to the other; the more leaders, the more so.
-    let among = (12 * count.isqrt()).clamp(FIRST_AMONG, MOST_AMONG);
-    let near = leaders.near_chunks(ctx, isa, points, among)?;
-    let nearest = leaders.join(ctx, isa, points, &near)?;
-    let groups = gather(nearest.iter().map(|joined| &joined[..]), count);
-    drop((near, nearest));
+    let among = (24 * count.isqrt()).clamp(FIRST_AMONG, MOST_AMONG);
+    let nearest = leaders.join(ctx, isa, points, among)?;
+    let (starts, mut members) = gather(nearest.iter().map(|joined| &joined[..]), count);
+    drop(nearest);
 
-    let largest = LARGEST * JOINED * points_a_leader(points.n);
-    let split = groups
+    let largest = LARGEST * JOINED * POINTS_A_LEADER;
+    let mut rest = &mut members[..];
+    let mut groups = Vec::with_capacity(count);
+    for ends in starts.windows(2) {
+        let (group, others) = rest.split_at_mut((ends[1] - ends[0]) as usize);
+        groups.push(group);
+        rest = others;
+    }
+    let sizes = groups
         .into_par_iter()
         .enumerate()
-        .map(|(leader, mut group)| {
-            let parts = group.len().div_ceil(largest).max(1);
-            let sizes = tree.grow(&mut group, parts, mix(seed ^ leader as u64))?;
-            let mut members = group.into_iter().map(|entry| entry as u32);
-            Ok(sizes
-                .into_iter()
-                .map(|size| members.by_ref().take(size).collect())
-                .collect())
+        .map(|(leader, group)| {
+            let parts = group.len().div_ceil(largest);
+            if parts <= 1 {
+                return Ok(vec![group.len()]);
+            }
+            let mut entries: Vec<u64> = group.iter().map(|&place| u64::from(place)).collect();
+            let sizes = tree.grow(&mut entries, parts, mix(seed ^ leader as u64))?;
+            for (place, entry) in group.iter_mut().zip(entries) {
+                *place = entry as u32;
+            }
+            Ok(sizes)
         })
-        .collect::<Result<Vec<Vec<Vec<u32>>>>>()?;
-    Ok(split.into_iter().flatten().collect())
+        .collect::<Result<Vec<Vec<usize>>>>()?;
+    let mut ends = vec![0];
+    let mut end = 0;
+    for size in sizes.into_iter().flatten().filter(|&size| size > 0) {
+        end += size as u64;
+        ends.push(end);
+    }
+    Ok((ends, members))
 }
 
-/// The points that joined each leader, increasing.
-fn gather<'a>(joined: impl Iterator<Item = &'a [u64]>, leaders: usize) -> Vec<Vec<u64>> {
-    let mut groups = vec![Vec::new(); leaders];
+/// Where the points that joined each leader begin, and the end; these points, increasing.
+fn gather<'a>(
+    joined: impl Iterator<Item = &'a [u32]> + Clone,
+    leaders: usize,
+) -> (Vec<u64>, Vec<u32>) {
+    // Beyond the last leader lies an empty slot.
+    let of = |joined: &'a [u32]| {
+        joined
+            .iter()
+            .map(|&leader| leader as usize)
+            .filter(move |&leader| leader < leaders)
+    };
+    let mut starts = vec![0u64; leaders + 1];
+    for leader in joined.clone().flat_map(of) {
+        starts[leader + 1] += 1;
+    }
+    for leader in 0..leaders {
+        starts[leader + 1] += starts[leader];
+    }
+    let mut next = starts.clone();
+    let mut members = vec![0; starts[leaders] as usize];
     for (point, joined) in joined.enumerate() {
-        for &key in joined {
-            // Beyond the last leader lies an empty slot.
-            if let Some(group) = groups.get_mut((key & 0xFFFF_FFFF) as usize) {
-                group.push(point as u64);
-            }
+        for leader in of(joined) {
+            members[next[leader] as usize] = point as u32;
+            next[leader] += 1;
         }
     }
-    groups
+    (starts, members)
 }
 
 /// Points that others gather around.
@@ -153,15 +184,15 @@ struct Leaders {
 }
 
 impl Leaders {
-    /// The means of groups of points, given by the lower halves of entries.
-    fn new(isa: Isa, points: &Prepared, groups: &[&[u64]]) -> Self {
+    /// The means of groups of points.
+    fn new(isa: Isa, points: &Prepared, groups: &[&[u32]]) -> Self {
         let stride = points.stride;
         let data: Vec<Lanes> = groups
             .par_iter()
             .flat_map_iter(|group| {
                 let mut sums = vec![[0f64; 16]; stride];
-                for &entry in *group {
-                    let row = &points.data[(entry & 0xFFFF_FFFF) as usize * stride..][..stride];
+                for &place in *group {
+                    let row = &points.data[place as usize * stride..][..stride];
                     for (sum, lanes) in sums.iter_mut().zip(row) {
                         for (sum, &x) in sum.iter_mut().zip(&lanes.0) {
                             *sum += f64::from(x);
@@ -184,110 +215,114 @@ impl Leaders {
         Self { data, norms }
     }
 
-    /// The leaders nearest to the mean of each chunk of points, nearest first.
-    fn near_chunks(
-        &self,
-        ctx: &Context,
-        isa: Isa,
-        points: &Prepared,
-        among: usize,
-    ) -> Result<Vec<Vec<u32>>> {
-        let chunk = chunk(points.n);
-        let among = among.min(self.norms.len());
-        let chunks: Vec<usize> = (0..points.n.div_ceil(chunk)).collect();
-        let blocks = chunks
-            .par_chunks(PANEL)
-            .map(|chunks| {
-                ctx.cancel().check()?;
-                let ids: Vec<Vec<u64>> = chunks
-                    .iter()
-                    .map(|c| ((c * chunk) as u64..((c + 1) * chunk).min(points.n) as u64).collect())
-                    .collect();
-                let means = Leaders::new(
-                    isa,
-                    points,
-                    &ids.iter().map(|ids| &ids[..]).collect::<Vec<_>>(),
-                );
-                let panel = Panels::gather(
-                    &means.data,
-                    points.stride,
-                    &means.norms,
-                    points.d,
-                    0..chunks.len(),
-                );
-                let mut squares = Vec::new();
-                tile_distances(
-                    isa,
-                    &panel,
-                    &self.data,
-                    points.stride,
-                    &self.norms,
-                    &mut squares,
-                );
-                let near = (0..chunks.len()).map(|column| {
-                    let mut keys: Vec<u64> = squares
-                        .iter()
-                        .enumerate()
-                        // A leader that lost its points has no place.
-                        .filter(|&(leader, _)| !self.norms[leader].is_nan())
-                        .map(|(leader, squares)| crate::kernel::key(squares[column], leader as u32))
-                        .collect();
-                    if among < keys.len() {
-                        keys.select_nth_unstable(among);
-                        keys.truncate(among);
-                    }
-                    keys.sort_unstable();
-                    keys.into_iter().map(|key| key as u32).collect()
-                });
-                Ok(near.collect::<Vec<_>>())
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(blocks.into_iter().flatten().collect())
-    }
-
-    /// The nearest leaders of every point, as keys.
+    /// The nearest leaders of every point, nearest first, looked for among the `among` nearest to
+    /// the mean of its chunk; too few are followed by numbers that no leader has.
     fn join(
         &self,
         ctx: &Context,
         isa: Isa,
         points: &Prepared,
-        near: &[Vec<u32>],
-    ) -> Result<Vec<[u64; JOINED]>> {
+        among: usize,
+    ) -> Result<Vec<[u32; JOINED]>> {
         let chunk = chunk(points.n);
-        let mut nearest = vec![[0u64; JOINED]; points.n];
+        let mut nearest = vec![[0u32; JOINED]; points.n];
+        // As many chunks at a time as a panel has columns, for their means.
         nearest
-            .par_chunks_mut(chunk)
-            .zip(near)
+            .par_chunks_mut(chunk * PANEL)
             .enumerate()
-            .try_for_each_init(Vec::new, |found, (c, (nearest, near))| {
+            .try_for_each_init(Vec::new, |found, (block, nearest)| {
                 ctx.cancel().check()?;
-                let ids = c * chunk..c * chunk + nearest.len();
-                let panels =
-                    Panels::gather(&points.data, points.stride, &points.norms, points.d, ids);
-                nearest_leaders(
-                    isa,
-                    &panels,
-                    &self.data,
-                    points.stride,
-                    &self.norms,
-                    near,
-                    found,
-                );
-                nearest.copy_from_slice(found);
+                let first = block * chunk * PANEL;
+                let places: Vec<u32> = (first..first + nearest.len()).map(|i| i as u32).collect();
+                let chunks: Vec<&[u32]> = places.chunks(chunk).collect();
+                let near = self.near(isa, points, &chunks, among);
+                let nearest = nearest.chunks_mut(chunk);
+                for ((places, near), nearest) in chunks.into_iter().zip(near).zip(nearest) {
+                    let panels = Panels::gather(
+                        &points.data,
+                        points.stride,
+                        &points.norms,
+                        points.d,
+                        places.iter().map(|&place| place as usize),
+                    );
+                    nearest_leaders(
+                        isa,
+                        &panels,
+                        &self.data,
+                        points.stride,
+                        &self.norms,
+                        &near,
+                        found,
+                    );
+                    for (to, keys) in nearest.iter_mut().zip(&*found) {
+                        *to = keys.map(|key| key as u32);
+                    }
+                }
                 Ok(())
             })?;
         Ok(nearest)
     }
+
+    /// The leaders nearest to the mean of each of at most 32 chunks of points, nearest first.
+    fn near(&self, isa: Isa, points: &Prepared, chunks: &[&[u32]], among: usize) -> Vec<Vec<u32>> {
+        let means = Leaders::new(isa, points, chunks);
+        let panel = Panels::gather(
+            &means.data,
+            points.stride,
+            &means.norms,
+            points.d,
+            0..chunks.len(),
+        );
+        let mut squares = Vec::new();
+        tile_distances(
+            isa,
+            &panel,
+            &self.data,
+            points.stride,
+            &self.norms,
+            &mut squares,
+        );
+        let mut columns: [Vec<f32>; PANEL] =
+            std::array::from_fn(|_| Vec::with_capacity(squares.len()));
+        for squares in &squares {
+            for (column, &square) in columns.iter_mut().zip(squares) {
+                column.push(square);
+            }
+        }
+        columns[..chunks.len()]
+            .iter()
+            .map(|column| nearest(column, among))
+            .collect()
+    }
 }
 
-/// Points for one leader, whole chunks of the order. With cells of one size, recall falls as the
-/// data grows: the same neighbours are then spread over more cells.
-fn points_a_leader(n: usize) -> usize {
-    match n {
-        0..250_000 => 4 * PANEL,
-        250_000..800_000 => 6 * PANEL,
-        _ => 8 * PANEL,
+/// The `among` nearest of the leaders at these squared distances, nearest first.
+fn nearest(squares: &[f32], among: usize) -> Vec<u32> {
+    // A leader that lost its points is at NaN, which is within nothing.
+    let within = |limit: f32| -> Vec<u64> {
+        let found = squares.iter().enumerate();
+        found
+            .filter(|&(_, &square)| square <= limit)
+            .map(|(leader, &square)| crate::kernel::key(square, leader as u32))
+            .collect()
+    };
+    // Most leaders are too far: a sample says what is far.
+    let mut sample: Vec<f32> = squares.iter().copied().step_by(SAMPLED).collect();
+    let rank = among / SAMPLED * 5 / 4 + 8;
+    let mut keys = Vec::new();
+    if rank < sample.len() {
+        let (_, limit, _) = sample.select_nth_unstable_by(rank, f32::total_cmp);
+        keys = within(*limit);
     }
+    if keys.len() < among {
+        keys = within(f32::INFINITY);
+    }
+    if among < keys.len() {
+        keys.select_nth_unstable(among);
+        keys.truncate(among);
+    }
+    keys.sort_unstable();
+    keys.into_iter().map(|key| key as u32).collect()
 }
 
 /// Points that look for leaders together.

@@ -2,7 +2,7 @@
 
 use super::Metric;
 use crate::Points;
-use crate::kernel::{Isa, Lanes, sequential_norms};
+use crate::kernel::{Digits, Isa, Lanes, sequential_norms};
 use cellmill_engine::{Context, Reservation, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub(super) struct Prepared {
     pub data: Vec<Lanes>,
     /// Squared lengths.
     pub norms: Vec<f32>,
+    /// How they become whole numbers.
+    pub digits: Digits,
     /// A power of two, so that scaling rounds nothing.
     pub scale: f64,
     /// None where it came from another machine, whose worker counts the memory by itself.
@@ -70,12 +72,14 @@ impl Prepared {
                 Ok::<_, cellmill_engine::Error>(())
             })?;
         let norms = norms(ctx, isa, &data, n, stride, d)?;
+        let digits = Digits::new(&norms, d);
         Ok(Self {
             n,
             d,
             stride,
             data,
             norms,
+            digits,
             scale,
             _memory: Some(memory),
         })

@@ -2,7 +2,7 @@
 
 use super::merge::Found;
 use super::prepare::Prepared;
-use crate::kernel::{Isa, key, squared_distances};
+use crate::kernel::{Isa, key, prefetch, squared_distances};
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -86,7 +86,11 @@ impl<'a> Asker<'a> {
         if asked < self.own.len() {
             self.own.select_nth_unstable(asked);
         }
-        for at in 0..self.own.len().min(asked) {
+        let asked = self.own.len().min(asked);
+        for &key in &self.own[..asked] {
+            prefetch(self.found.list(key as u32 as usize));
+        }
+        for at in 0..asked {
             for &key in self.found.list(self.own[at] as u32 as usize) {
                 self.consider(key as u32, point);
             }

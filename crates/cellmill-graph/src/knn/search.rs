@@ -5,17 +5,18 @@ use super::merge::Lists;
 use super::plan::{self, Plan};
 use super::prepare::Prepared;
 use super::{Metric, finish, pull};
-use crate::kernel::{Isa, list_length};
+use crate::kernel::{Isa, JOINED, list_length};
 use crate::{KnnGraph, Points};
 use cellmill_engine::{Context, Error, Event, Reservation, Result};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Work of a search for one point: 2 to plan it, 1 in each of 12 cells, 2 to pull.
-const WORK: u64 = 16;
-/// Bytes of planning for one point: its twelve nearest leaders, and the cells it is in, twice.
-pub(super) const PLAN_BYTES: u64 = 12 * 8 + 12 * 8 + 2 * 12 * 4 + 4;
+/// Work of a search for one point: 4 to plan it, 1 in each of 16 cells, 3 to pull.
+const WORK: u64 = 4 + JOINED as u64 + 3;
+/// Bytes of planning for one point: its nearest leaders, the cells it is in, and its place in two
+/// orders.
+pub(super) const PLAN_BYTES: u64 = 2 * 4 * JOINED as u64 + 2 * 8;
 
 /// An approximate search between its stages.
 ///
@@ -173,12 +174,11 @@ pub(super) fn search(
     };
 
     let search = Search::new(ctx, points, k, metric, seed, isa)?;
-    progress(2 * n);
-    let mut cells: Vec<usize> = (0..search.plan.cells()).collect();
-    // The largest first, so that no thread is left with a large one at the end.
-    cells.sort_by_key(|&cell| std::cmp::Reverse(search.plan.cell(cell).len()));
+    progress(4 * n);
+    // In order: cells that follow each other share points, which are then still in the caches.
+    let cells = 0..search.plan.cells();
     ctx.pool().install(|| {
-        cells.into_par_iter().with_max_len(1).try_for_each(|cell| {
+        cells.into_par_iter().try_for_each(|cell| {
             ctx.cancel().check()?;
             let found = search.task(cell).search(isa)?;
             search.merge(&found)?;
@@ -186,7 +186,7 @@ pub(super) fn search(
             Ok::<_, Error>(())
         })
     })?;
-    let graph = search.finish(ctx, |points| progress(2 * points))?;
+    let graph = search.finish(ctx, |points| progress(3 * points))?;
     ctx.emit(Event::StageFinished {
         stage,
         seconds: start.elapsed().as_secs_f64(),
