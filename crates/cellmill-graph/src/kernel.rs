@@ -1,10 +1,10 @@
 //! The SIMD kernels, chosen at run time: those of the neighbour search, one file for each
 //! instruction set, and those of the layout in `layout`.
 //!
-//! Every instruction set gives the same bits. In the neighbour search inner products of many
-//! pairs run along the lanes, so that each pair is one chain of fused multiply-adds in the order
-//! of the coordinates, however wide the lanes are. Sums within one pair use sixteen running
-//! sums, added in one fixed order. Where the machine has no fused multiply-add the portable
+//! Every instruction set gives the same bits. Pairs in a cell are compared in whole numbers, whose
+//! sums are exact. Between points and leaders inner products of many pairs run along the lanes, so
+//! that each pair is one chain of fused multiply-adds in the order of the coordinates, however wide
+//! the lanes are. Sums within one pair use sixteen running sums, added in one fixed order. Where the machine has no fused multiply-add the portable
 //! kernel computes it in software: right, and slow.
 //!
 //! This module and its children hold the unsafe code of the crate, behind safe functions that
@@ -16,15 +16,17 @@ mod avx2;
 mod avx512;
 mod cell;
 pub(crate) mod layout;
+mod leaders;
 #[cfg(target_arch = "aarch64")]
 mod neon;
-mod pairs;
 mod portable;
 mod rows;
 
 pub(crate) use cell::{CellPanels, Digits, search_pairs};
-pub(crate) use pairs::{JOINED, Panels, list_length, nearest_leaders, tile_distances};
-pub(crate) use rows::{empty, key, merge_rows, projections, sequential_norms, squared_distances};
+pub(crate) use leaders::{JOINED, Panels, nearest_leaders, tile_distances};
+pub(crate) use rows::{
+    empty, key, list_length, merge_rows, projections, sequential_norms, squared_distances,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -103,13 +105,11 @@ pub(crate) const TILE_ROWS: usize = 8;
 /// See [`TILE_ROWS`].
 pub(crate) const PANEL: usize = 32;
 
-/// The rows of a tile: where each row's first coordinate is, and the step to its next one.
+/// The rows of a tile: where each row's coordinates are.
 #[derive(Clone, Copy)]
 struct TileRows {
     first: [*const f32; TILE_ROWS],
-    step: usize,
     norms: [f32; TILE_ROWS],
-    limits: [f32; TILE_ROWS],
 }
 
 /// The columns of a tile: 32 points, coordinate by coordinate.
@@ -128,12 +128,11 @@ type Tile = [[f32; PANEL]; TILE_ROWS];
 /// The methods are `inline(always)` and carry no `target_feature` themselves: they are inlined
 /// into functions that do.
 trait Kernel {
-    /// Squared distances of 8 x 32 pairs, max(limit) of both sides being what is looked for:
-    /// bit `c` of mask `r` is set where `d2 <= max(row limit, column limit)`. NaN norms never
-    /// set a bit. The panel holds `d` coordinates.
+    /// Squared distances of 8 x 32 pairs; bit `c` of mask `r` is set where one is at most the
+    /// column's limit. NaN norms never set a bit. The panel holds `d` coordinates.
     ///
     /// # Safety
-    /// The machine has the instruction set; every `first[r] + k * step` for k < d can be read.
+    /// The machine has the instruction set; every `first[r] + k` for k < d can be read.
     unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS];
 
     /// Squared distances of 8 x 32 pairs in whole numbers, from the points r0.. of one side to

@@ -28,14 +28,13 @@ impl Kernel for Avx2 {
                         let b = _mm256_load_ps(lanes.add(8));
                         for r in 0..ROWS {
                             let x = _mm256_set1_ps(*first[r]);
-                            first[r] = first[r].wrapping_add(rows.step);
+                            first[r] = first[r].wrapping_add(1);
                             sums[r][0] = _mm256_fmadd_ps(x, a, sums[r][0]);
                             sums[r][1] = _mm256_fmadd_ps(x, b, sums[r][1]);
                         }
                     }
                     for r in 0..ROWS {
                         let norm = _mm256_set1_ps(rows.norms[r0 + r]);
-                        let limit = _mm256_set1_ps(rows.limits[r0 + r]);
                         for (part, &products) in sums[r].iter().enumerate() {
                             let at = 16 * half + 8 * part;
                             let norms = _mm256_loadu_ps(columns.norms.as_ptr().add(at));
@@ -43,8 +42,7 @@ impl Kernel for Avx2 {
                             let sum = _mm256_add_ps(norm, norms);
                             let square = _mm256_fnmadd_ps(two, products, sum);
                             _mm256_storeu_ps(out[r0 + r].as_mut_ptr().add(at), square);
-                            let either = _mm256_max_ps(limit, limits);
-                            let within = _mm256_cmp_ps::<_CMP_LE_OQ>(square, either);
+                            let within = _mm256_cmp_ps::<_CMP_LE_OQ>(square, limits);
                             masks[r0 + r] |= (_mm256_movemask_ps(within) as u32) << at;
                         }
                     }

@@ -20,7 +20,7 @@ impl Kernel for Avx512 {
                 let b = _mm512_load_ps(coordinate[1].0.as_ptr());
                 for r in 0..TILE_ROWS {
                     let x = _mm512_set1_ps(*first[r]);
-                    first[r] = first[r].wrapping_add(rows.step);
+                    first[r] = first[r].wrapping_add(1);
                     sums[r][0] = _mm512_fmadd_ps(x, a, sums[r][0]);
                     sums[r][1] = _mm512_fmadd_ps(x, b, sums[r][1]);
                 }
@@ -37,13 +37,11 @@ impl Kernel for Avx512 {
             let mut masks = [0u32; TILE_ROWS];
             for r in 0..TILE_ROWS {
                 let norm = _mm512_set1_ps(rows.norms[r]);
-                let limit = _mm512_set1_ps(rows.limits[r]);
                 for half in 0..2 {
                     let sum = _mm512_add_ps(norm, norms[half]);
                     let square = _mm512_fnmadd_ps(two, sums[r][half], sum);
                     _mm512_storeu_ps(out[r].as_mut_ptr().add(16 * half), square);
-                    let either = _mm512_max_ps(limit, limits[half]);
-                    let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(square, either);
+                    let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(square, limits[half]);
                     masks[r] |= u32::from(mask) << (16 * half);
                 }
             }

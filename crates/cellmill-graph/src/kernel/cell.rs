@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 /// No point is longer than this, in whole numbers: four times its square stays below the bits of
 /// an infinite f32, which is how far an empty slot is.
 const LONGEST: f32 = 23_000.0;
+const LONGEST_SQUARE: i32 = (LONGEST * LONGEST) as i32;
 /// Points of more than this many times the median length are drawn in to it, so that a few far
 /// points do not leave the others without digits.
 const FAR: f32 = 64.0;
@@ -141,13 +142,18 @@ impl CellPanels {
         }
     }
 
-    /// Whether these are the panels of `m` points, no longer than they may be, which another
-    /// machine's need not be.
+    /// Whether these are the panels of `m` points, none of them longer than it may be, which
+    /// another machine's need not be.
     pub(crate) fn are_whole(&self, m: usize) -> bool {
         let panels = m.div_ceil(PANEL);
         self.m == m
             && self.norms.len() == panels
             && self.steps.checked_mul(2 * panels) == Some(self.data.len())
+            && self
+                .norms
+                .as_flattened()
+                .iter()
+                .all(|norm| (0..=LONGEST_SQUARE).contains(norm))
     }
 
     fn panel(&self, p: usize) -> &[Pairs] {

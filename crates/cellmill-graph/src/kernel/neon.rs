@@ -22,7 +22,7 @@ impl Kernel for Neon {
                     let b = vld1q_f32(lanes.add(4));
                     for r in 0..TILE_ROWS {
                         let x = vdupq_n_f32(*first[r]);
-                        first[r] = first[r].wrapping_add(rows.step);
+                        first[r] = first[r].wrapping_add(1);
                         sums[r][0] = vfmaq_f32(sums[r][0], x, a);
                         sums[r][1] = vfmaq_f32(sums[r][1], x, b);
                     }

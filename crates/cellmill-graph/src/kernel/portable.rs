@@ -12,7 +12,7 @@ impl Kernel for Portable {
             let mut products = [0f32; PANEL];
             for (k, coordinate) in columns.panel.chunks_exact(2).enumerate() {
                 // SAFETY: the caller lets every row be read for as many steps as the panel has.
-                let x = unsafe { *rows.first[r].add(k * rows.step) };
+                let x = unsafe { *rows.first[r].add(k) };
                 for c in 0..PANEL {
                     products[c] = x.mul_add(coordinate[c / 16].0[c % 16], products[c]);
                 }
@@ -98,12 +98,7 @@ pub(super) fn squares_of_products(
     for (r, out) in tile.iter_mut().enumerate() {
         for (c, value) in out.iter_mut().enumerate() {
             *value = (-2f32).mul_add(*value, rows.norms[r] + columns.norms[c]);
-            let limit = if rows.limits[r] > columns.limits[c] {
-                rows.limits[r]
-            } else {
-                columns.limits[c]
-            };
-            masks[r] |= u32::from(*value <= limit) << c;
+            masks[r] |= u32::from(*value <= columns.limits[c]) << c;
         }
     }
     masks

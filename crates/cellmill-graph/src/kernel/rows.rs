@@ -19,6 +19,12 @@ pub(crate) fn empty(slot: usize) -> u64 {
     u64::from(f32::INFINITY.to_bits()) << 32 | (0xFFFF_FFFF - slot as u64)
 }
 
+/// The slots of a list that is to give `k` neighbours: some more, since inner products round
+/// otherwise than differences do, and a multiple of 16.
+pub(crate) fn list_length(k: usize) -> usize {
+    (k + 1).next_multiple_of(16)
+}
+
 /// The largest key of a list.
 #[inline(always)]
 pub(crate) fn worst(list: &[u64]) -> u64 {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const SMALL: usize = 4000;
 /// Leaders near a chunk, among which its points choose before the leaders have moved.
 const FIRST_AMONG: usize = 128;
-/// The same when the leaders have moved, at most: lists of them take memory.
+/// The same when the leaders have moved, at most: each costs every point of the chunk a distance.
 const MOST_AMONG: usize = 4096;
 /// Points for one leader, whole chunks of the order.
 const POINTS_A_LEADER: usize = 4 * PANEL;

@@ -60,12 +60,6 @@ impl AsFlattenedLanes for [Lanes] {
     }
 }
 
-/// The slots of a list that is to give `k` neighbours: some more, since inner products round
-/// otherwise than differences do, and a multiple of 16.
-pub(crate) fn list_length(k: usize) -> usize {
-    (k + 1).next_multiple_of(16)
-}
-
 /// Eight rows of row-major points.
 #[inline(always)]
 fn leader_rows(leaders: &[Lanes], stride: usize, norms: &[f32], group: &[u32]) -> TileRows {
@@ -74,9 +68,7 @@ fn leader_rows(leaders: &[Lanes], stride: usize, norms: &[f32], group: &[u32]) -
     };
     TileRows {
         first: std::array::from_fn(|r| row(r).as_ptr()),
-        step: 1,
         norms: std::array::from_fn(|r| group.get(r).map_or(f32::NAN, |&id| norms[id as usize])),
-        limits: [-1.0; TILE_ROWS],
     }
 }
 
