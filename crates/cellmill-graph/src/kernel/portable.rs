@@ -68,15 +68,14 @@ pub(super) fn whole_tile(
     for (r, out) in out.iter_mut().enumerate() {
         let i = r0 + r;
         let mut products = [0i32; PANEL];
-        for (row, pairs) in rows
-            .panel
-            .chunks_exact(2)
-            .zip(columns.panel.chunks_exact(2))
-        {
+        let (row_steps, column_steps) =
+            (rows.panel.as_chunks::<2>(), columns.panel.as_chunks::<2>());
+        for (row, pairs) in row_steps.0.iter().zip(column_steps.0) {
             let x = row[i / 16].0[i % 16].map(i32::from);
-            for (c, product) in products.iter_mut().enumerate() {
-                let y = pairs[c / 16].0[c % 16].map(i32::from);
-                *product += x[0] * y[0] + x[1] * y[1];
+            for (products, pairs) in products.as_chunks_mut::<16>().0.iter_mut().zip(pairs) {
+                for (product, y) in products.iter_mut().zip(&pairs.0) {
+                    *product += x[0] * i32::from(y[0]) + x[1] * i32::from(y[1]);
+                }
             }
         }
         for (c, square) in out.iter_mut().enumerate() {
