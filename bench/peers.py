@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 
 from driver import results
-from driver.environments import PEERS, ROOT, cellmill, environment
+from driver.atlases import simulated
+from driver.environments import PEERS, ROOT, environment
 from driver.runs import run_tool
 from driver.tools import BY_NAME, TOOLS
 
@@ -49,14 +50,8 @@ def chosen(only: str, skip: str) -> list:
     return [tool for tool in TOOLS if tool.name in wanted and tool.name not in skip.split(",")]
 
 
-def simulated(cells: int, work: Path) -> Path:
-    atlas = work / f"atlas-{cells}.h5ad"
-    if not atlas.exists():
-        print(f"simulating {cells:,} cells x {GENES:,} genes", flush=True)
-        work.mkdir(parents=True, exist_ok=True)
-        size = ["--cells", str(cells), "--genes", str(GENES)]
-        subprocess.run([cellmill(), "simulate", atlas, *size, "--quiet"], check=True)
-    return atlas
+def atlas_of(cells: int, work: Path) -> Path:
+    return simulated(work / f"atlas-{cells}.h5ad", cells, GENES)
 
 
 def said(command: list) -> dict:
@@ -75,7 +70,7 @@ def on_atlas(atlas: Path, tools: list, options: argparse.Namespace, scanpy: Path
     for tool in tools:
         about = shape | {"atlas": atlas.name, "tool": tool.name, "machine": results.machine()}
         print(f"{tool.label} on {atlas.name}", flush=True)
-        small = lambda: simulated(WARM_CELLS, work)  # noqa: E731
+        small = lambda: atlas_of(WARM_CELLS, work)  # noqa: E731
         where = (atlas, folder / tool.name, work, small)
         row = run_tool(tool, *where, options.repeat, options.timeout)
         # At once, so that what is measured stays where a later tool ends the benchmark.
@@ -124,7 +119,7 @@ def main() -> None:
     scanpy = environment("scanpy", options.work)
     sizes = [int(size) for size in options.cells.split(",")]
     atlases = (
-        [options.file.resolve()] if options.file else (simulated(n, options.work) for n in sizes)
+        [options.file.resolve()] if options.file else (atlas_of(n, options.work) for n in sizes)
     )
     for atlas in atlases:
         on_atlas(atlas, tools, options, scanpy)

@@ -6,20 +6,18 @@ Usage: python3 bench/scaling.py [--cells 25000 50000 100000 200000] [--repeat 3]
 Simulates atlases, runs `cellmill run` on them (for the neighbours its steps `neighbors`, `leiden`
 and `umap`), changing one number at a time from the base, and fits seconds = c * number ^ exponent
 by least squares of the logarithms, for each stage: over CPU seconds of all threads, which a busy
-machine changes little, and over wall seconds for the threads. Where the system does not tell a
-program's CPU time (other than Linux) all fits are over wall seconds. Times that are too short to
-fit (--least) are left out.
+machine changes little, and over wall seconds for the threads. Linux only. Times that are too short
+to fit (--least) are left out.
 
 Writes scaling.json, scaling.md and, with the matplotlib of .tools/parity, scaling.svg and
 scaling.png into bench/results. Atlases stay in .tools/bench/scaling for the next time; --clean
-removes them. Needs target/release/cellmill: cargo build --release --workspace.
+removes them.
 """
 
 import argparse
 import json
 import math
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -27,8 +25,10 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-CELLMILL = ROOT / "target/release/cellmill"
+from driver.atlases import cached, simulated
+from driver.environments import ROOT, cellmill
+from driver.results import machine
+
 FOLDER = ROOT / ".tools/bench/scaling"
 PLOTTER = ROOT / ".tools/parity/bin/python"
 
@@ -67,16 +67,13 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def cpu_seconds(pid: int) -> float | None:
+def cpu_seconds(pid: int) -> float:
     """CPU seconds of all threads of a process so far, those that ended as well (Linux)."""
-    try:
-        # The number of another process's CPU clock, as clock_getcpuclockid makes it.
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return None
+    # The number of another process's CPU clock, as clock_getcpuclockid makes it.
+    return time.clock_gettime((~pid << 3) | 2)
 
 
-def cellmill(command: str, source: Path, target: Path, settings: dict) -> dict:
+def run(command: str, source: Path, target: Path, settings: dict) -> dict:
     """Runs a command: wall and CPU seconds of each stage, of what is before it, and of all."""
     events = FOLDER / "events.jsonl"
     events.write_text("")
@@ -89,7 +86,18 @@ def cellmill(command: str, source: Path, target: Path, settings: dict) -> dict:
     }
     words = [str(word) for option in options.items() for word in option]
     child = subprocess.Popen(
-        [CELLMILL, command, source, "-o", target, "--force", "--quiet", "--events", events, *words],
+        [
+            cellmill(),
+            command,
+            source,
+            "-o",
+            target,
+            "--force",
+            "--quiet",
+            "--events",
+            events,
+            *words,
+        ],
         stderr=subprocess.PIPE,
     )
     begun = time.perf_counter()
@@ -112,9 +120,7 @@ def cellmill(command: str, source: Path, target: Path, settings: dict) -> dict:
     child.stderr.close()
 
     def took(start: float, end: float) -> dict:
-        cpu = None
-        if looks and looks[0][1] is not None:
-            cpu = max(0.0, cpu_at(looks, origin + end) - cpu_at(looks, origin + start))
+        cpu = max(0.0, cpu_at(looks, origin + end) - cpu_at(looks, origin + start))
         return {"wall": end - start, "CPU": cpu}
 
     stages, last = {}, 0.0
@@ -138,16 +144,8 @@ def cpu_at(looks: list[tuple[float, float]], moment: float) -> float:
 
 def atlas(settings: dict) -> Path:
     path = FOLDER / f"atlas-{settings['cells']}x{settings['genes']}-{settings['entries']}.h5ad"
-    if not path.exists():
-        print(f"making {path.name}", flush=True)
-        sizes = ["--cells", settings["cells"], "--genes", settings["genes"]]
-        sizes += ["--entries-per-cell", settings["entries"]]
-        subprocess.run([CELLMILL, "simulate", path, "--quiet", *map(str, sizes)], check=True)
-    # Into the page cache, for every run.
-    with path.open("rb") as file:
-        while file.read(1 << 24):
-            pass
-    return path
+    entries = ["--entries-per-cell", settings["entries"]]
+    return cached(simulated(path, settings["cells"], settings["genes"], *entries))
 
 
 def measured(settings: dict, steps: bool, done: dict) -> dict:
@@ -156,14 +154,14 @@ def measured(settings: dict, steps: bool, done: dict) -> dict:
     if key not in done:
         source, result = atlas(settings), FOLDER / "result.h5ad"
         if not steps:
-            stages = cellmill("run", source, result, settings)
+            stages = run("run", source, result, settings)
         else:
             base, near = FOLDER / f"base-{source.name}", FOLDER / "neighbours.h5ad"
             if not base.exists():
-                cellmill("run", source, base, settings)
-            stages = cellmill("neighbors", base, near, settings)
-            stages |= cellmill("leiden", near, result, settings)
-            stages |= cellmill("umap", near, result, settings)
+                run("run", source, base, settings)
+            stages = run("neighbors", base, near, settings)
+            stages |= run("leiden", near, result, settings)
+            stages |= run("umap", near, result, settings)
             # Three files are written, which says nothing of the job.
             stages = {name: took for name, took in stages.items() if "writing" not in name}
         done[key] = stages
@@ -171,9 +169,8 @@ def measured(settings: dict, steps: bool, done: dict) -> dict:
 
 
 def median(runs: list[dict]) -> dict:
-    def of(stage: str, kind: str) -> float | None:
-        values = [run[stage][kind] for run in runs if stage in run]
-        return None if None in values else round(statistics.median(values), 4)
+    def of(stage: str, kind: str) -> float:
+        return round(statistics.median(run[stage][kind] for run in runs if stage in run), 4)
 
     return {stage: {kind: of(stage, kind) for kind in ("wall", "CPU")} for stage in runs[0]}
 
@@ -293,14 +290,6 @@ def plot(out: Path) -> None:
         figure.savefig(out / f"scaling.{ending}", dpi=150)
 
 
-def machine() -> str:
-    model = platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((x.split(": ")[1] for x in lines if x.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}"
-
-
 def main() -> None:
     asked = parsed()
     if asked.clean:
@@ -309,8 +298,6 @@ def main() -> None:
     if asked.plot:
         plot(asked.out)
         return
-    if not CELLMILL.exists():
-        sys.exit(f"error: {CELLMILL} is not there; build it: cargo build --release --workspace")
     FOLDER.mkdir(parents=True, exist_ok=True)
     # Atlases are the same for ever; a result of an older build is not.
     for old in FOLDER.glob("base-*"):
@@ -331,13 +318,13 @@ def main() -> None:
         {"parameter": parameter, "value": value, "stages": median(own)}
         for (parameter, value), own in repeats.items()
     ]
-    told = all(took["CPU"] is not None for run in runs for took in run["stages"].values())
-    kinds = {p: "CPU" if told and p != "threads" else "wall" for p in asked.only}
+    kinds = {p: "CPU" if p != "threads" else "wall" for p in asked.only}
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     )
+    about = machine()
     result = {
-        "machine": machine(),
+        "machine": f"{about['processor']}, {about['cores']} cores",
         "commit": commit.stdout.strip() or "unknown",
         "repeat": asked.repeat,
         "least": asked.least,
@@ -349,7 +336,9 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     (asked.out / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
     (asked.out / "scaling.md").write_text(table(result))
-    if PLOTTER.exists():
+    if not result["exponents"]:
+        print("no plot: an exponent takes two numbers of something")
+    elif PLOTTER.exists():
         subprocess.run([PLOTTER, __file__, "--plot", "--out", asked.out], check=True)
     else:
         print("no plot: .tools/parity has no Python; ./test makes it")

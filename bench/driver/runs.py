@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from driver import measure
+from driver.atlases import cached
 from driver.environments import PEERS, cellmill, environment, version
 from driver.tools import THREADS, Tool
 
@@ -49,10 +50,8 @@ def run_tool(
             command = cellmill_command(atlas, folder)
         else:
             command = [python, PEERS / tool.script, atlas, folder]
-        # Into the page cache, for everybody.
-        with atlas.open("rb") as file:
-            while file.read(1 << 24):
-                pass
+        # For everybody.
+        cached(atlas)
         run = measure.run(command, folder / "log.txt", timeout)
         read = cellmill_stages if python is None else peer_stages
         stages, unfinished = read(folder / "stages.jsonl")
