@@ -1,9 +1,11 @@
 //! The kept columns: the selected genes, kept for the reads that follow.
 
+mod aside;
 mod part;
 mod store;
 mod wire;
 
+pub use aside::Aside;
 pub use part::KeptPart;
 
 use crate::run::Reservation;

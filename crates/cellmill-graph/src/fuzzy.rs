@@ -47,6 +47,13 @@ pub fn fuzzy_simplicial_set(ctx: &Context, graph: &KnnGraph) -> Result<WeightedG
     Ok(result)
 }
 
+/// Bytes that [`fuzzy_simplicial_set`] reserves at once for `n` points with `k` neighbours each, at
+/// most: the directed edges, their reverses, and a result with twice as many entries, the most
+/// there can be.
+pub fn bytes(n: u64, k: u64) -> u64 {
+    bandwidth::bytes(n, k) + union::reverse_bytes(n, n * k) + WeightedGraph::bytes(n, 2 * n * k)
+}
+
 /// Refuses a graph that a search of this crate could not have made.
 fn check(graph: &KnnGraph) -> Result<()> {
     let entries = graph.n as u64 * graph.k as u64;

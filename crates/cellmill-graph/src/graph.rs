@@ -109,6 +109,11 @@ impl WeightedGraph {
         Ok(graph)
     }
 
+    /// Heap bytes of a graph of `n` vertices and `nnz` entries.
+    pub const fn bytes(n: u64, nnz: u64) -> u64 {
+        8 * nnz + 8 * (n + 1)
+    }
+
     /// The number of vertices.
     pub fn n(&self) -> usize {
         self.indptr.len() - 1

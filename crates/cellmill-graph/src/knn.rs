@@ -119,6 +119,25 @@ pub fn knn_on(ctx: &Context, points: Points, params: &KnnParams, isa: Isa) -> Re
     }
 }
 
+/// Bytes that [`knn`] reserves at once at most for `n` points of `d` coordinates and `k` neighbours
+/// of each, the point itself not counted.
+pub fn bytes(n: u64, d: u64, k: u64, method: Method, metric: Metric) -> u64 {
+    if is_exact(n as usize, method, metric) {
+        exact::bytes(n, d, k)
+    } else {
+        search::bytes(n, d, k)
+    }
+}
+
+/// Whether a search of `n` points looks at all pairs.
+pub fn is_exact(n: usize, method: Method, metric: Metric) -> bool {
+    match method {
+        Method::Auto => n < exact_below(metric),
+        Method::Exact => true,
+        Method::Approximate => false,
+    }
+}
+
 /// What [`knn`] does with `n` points: the number of neighbours to find, the point itself not
 /// counted, and whether all pairs are looked at.
 ///
@@ -126,12 +145,7 @@ pub fn knn_on(ctx: &Context, points: Points, params: &KnnParams, isa: Isa) -> Re
 /// [`Error::Parameter`] when fewer than one neighbour is left to find.
 pub fn decide(ctx: &Context, n: usize, params: &KnnParams) -> Result<(usize, bool)> {
     let k = neighbours_to_find(ctx, n, params.n_neighbors)?;
-    let exact = match params.method {
-        Method::Auto => n < exact_below(params.metric),
-        Method::Exact => true,
-        Method::Approximate => false,
-    };
-    Ok((k, exact))
+    Ok((k, is_exact(n, params.method, params.metric)))
 }
 
 /// Fewer points than this are searched exactly, as scanpy does.

@@ -24,9 +24,9 @@ mod tally;
 
 pub use modularity::modularity;
 
-use crate::WeightedGraph;
+use crate::{Handed, WeightedGraph};
 use batch_move::Batches;
-use cellmill_engine::{Context, Error, Event, Reservation, Result};
+use cellmill_engine::{Context, Error, Event, Result};
 use communities::{Communities, Members, compact};
 use level::{Adjacency, Rule, Unweighted, Weighted, in_units};
 use local_move::Queue;
@@ -101,7 +101,8 @@ pub struct Leiden {
 
 /// Finds communities, starting with every vertex alone.
 ///
-/// The graph must be symmetric, bit by bit; a self edge adds its weight to the strength.
+/// The graph must be symmetric, bit by bit; a self edge adds its weight to the strength. A large
+/// graph that is given away is dropped as soon as its copy in another order is there.
 ///
 /// ```
 /// use cellmill_engine::Context;
@@ -122,7 +123,12 @@ pub struct Leiden {
 /// [`Error::Parameter`] for a resolution that is negative or not finite; [`Error::Data`] for a
 /// graph that is not symmetric or has weights that are negative or not finite;
 /// [`Error::Budget`]; [`Error::Cancelled`].
-pub fn leiden(ctx: &Context, graph: &WeightedGraph, params: &LeidenParams) -> Result<Leiden> {
+pub fn leiden<'a>(
+    ctx: &Context,
+    graph: impl Into<Handed<'a>>,
+    params: &LeidenParams,
+) -> Result<Leiden> {
+    let graph = graph.into();
     let alone = (0..graph.n() as u32).collect();
     ctx.pool().install(|| run(ctx, graph, params, alone))
 }
@@ -151,12 +157,12 @@ pub fn leiden_from(
         .iter()
         .map(|label| order.partition_point(|other| other < label) as u32)
         .collect();
-    ctx.pool().install(|| run(ctx, graph, params, dense))
+    ctx.pool().install(|| run(ctx, graph.into(), params, dense))
 }
 
 fn run(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: Handed<'_>,
     params: &LeidenParams,
     mut labels: Vec<u32>,
 ) -> Result<Leiden> {
@@ -177,30 +183,37 @@ fn run(
     let _vertices = ctx
         .budget()
         .reserve(BYTES_A_VERTEX * n as u64, "leiden's communities")?;
-    let weight = check(ctx, graph)?;
+    let weight = check(ctx, &graph)?;
     let weight = if params.use_weights {
         weight
     } else {
         graph.nnz() as f64
     };
 
+    let nearer = if weight > 0.0 {
+        nearer(ctx, &graph)?
+    } else {
+        None
+    };
+    let (graph, order) = match nearer {
+        None => (graph, None),
+        Some((copy, order)) => (copy, Some(order)),
+    };
     let mut iterations = 0;
     if weight > 0.0 {
         // 2^60 units in all: sums stay below 2^63 and rounding below 1e-18 of the total.
         let scale = (60.0 - weight.log2().ceil()).clamp(-1000.0, 1000.0).exp2();
-        let near = Near::new(ctx, graph)?;
-        let inside = near.as_ref().map_or(graph, |near| &near.graph);
-        if let Some(near) = &near {
-            labels = near.order.iter().map(|&v| labels[v as usize]).collect();
+        if let Some(order) = &order {
+            labels = order.iter().map(|&v| labels[v as usize]).collect();
         }
         while params.n_iterations < 0 || i64::from(iterations) < i64::from(params.n_iterations) {
             let key = derive(mix(params.seed), u64::from(iterations));
             let search = Search { ctx, params, key };
             let moved = if params.use_weights {
                 search.iterate(
-                    inside,
+                    &graph,
                     Weighted {
-                        graph: inside,
+                        graph: &graph,
                         scale,
                     },
                     scale,
@@ -210,9 +223,9 @@ fn run(
                 // A weight of one must be a whole number of units.
                 let scale = scale.max(1.0);
                 search.iterate(
-                    inside,
+                    &graph,
                     Unweighted {
-                        graph: inside,
+                        graph: &graph,
                         scale,
                     },
                     scale,
@@ -229,21 +242,24 @@ fn run(
                 break;
             }
         }
-        if let Some(near) = &near {
-            let mut there = vec![0; n];
-            for (&v, &label) in near.order.iter().zip(&labels) {
-                there[v as usize] = label;
-            }
-            labels = there;
-        }
     } else {
         labels = (0..n as u32).collect();
     }
+    if let Some(order) = &order {
+        labels = in_place_of(order, &labels);
+    }
     let n_communities = by_size(&mut labels);
+    let inside = order.map(|order| {
+        order
+            .iter()
+            .map(|&v| labels[v as usize])
+            .collect::<Vec<u32>>()
+    });
+    let inside = inside.as_deref().unwrap_or(&labels);
     let modularity = if params.use_weights {
-        modularity(graph, &labels, params.resolution)
+        modularity(&graph, inside, params.resolution)
     } else {
-        modularity::unweighted(graph, &labels, params.resolution)
+        modularity::unweighted(&graph, inside, params.resolution)
     };
     ctx.emit(Event::StageFinished {
         stage: STAGE.to_owned(),
@@ -261,6 +277,8 @@ fn run(
 /// Bytes that live beside the graph for each vertex of the input: communities, totals, strengths,
 /// the queue, and the refinement's copies.
 const BYTES_A_VERTEX: u64 = 96;
+/// Bytes for each entry of the graph of communities, the one below it included.
+const LEVEL_BYTES_AN_ENTRY: u64 = 24;
 
 /// Checks the graph and returns the sum of its weights.
 fn check(ctx: &Context, graph: &WeightedGraph) -> Result<f64> {
@@ -329,29 +347,44 @@ fn check(ctx: &Context, graph: &WeightedGraph) -> Result<f64> {
     Ok(sums.iter().map(|s| s.0).sum())
 }
 
-/// The graph with its vertices in an order of the graph's own.
-struct Near {
-    graph: WeightedGraph,
-    order: Vec<u32>,
-    _reserved: Reservation,
+/// A copy of a graph that is too large for the caches, its vertices in an order of the graph's own,
+/// and the vertex at each place; small ones stay as they are.
+fn nearer(ctx: &Context, graph: &WeightedGraph) -> Result<Option<(Handed<'static>, Vec<u32>)>> {
+    if graph.n() < batch_move::LEAST {
+        return Ok(None);
+    }
+    let bytes = nearer_bytes(graph.n() as u64, graph.nnz());
+    let reserved = ctx.budget().reserve(bytes, "leiden's copy of the graph")?;
+    let order = order::order(ctx, graph)?;
+    let copy = order::reorder(ctx, graph, &order)?;
+    Ok(Some((Handed::given(copy, Some(reserved)), order)))
 }
 
-impl Near {
-    /// A copy of a graph that is too large for the caches; small ones stay as they are.
-    fn new(ctx: &Context, graph: &WeightedGraph) -> Result<Option<Self>> {
-        if graph.n() < batch_move::LEAST {
-            return Ok(None);
-        }
-        let bytes = 8 * graph.nnz() + 20 * graph.n() as u64;
-        let reserved = ctx.budget().reserve(bytes, "leiden's copy of the graph")?;
-        let order = order::order(ctx, graph)?;
-        let graph = order::reorder(ctx, graph, &order)?;
-        Ok(Some(Self {
-            graph,
-            order,
-            _reserved: reserved,
-        }))
+/// The labels of the vertices, those at the places of an order given.
+fn in_place_of(order: &[u32], labels: &[u32]) -> Vec<u32> {
+    let mut there = vec![0; labels.len()];
+    for (&v, &label) in order.iter().zip(labels) {
+        there[v as usize] = label;
     }
+    there
+}
+
+/// Bytes of the copy of a graph, the order, and what finding it takes.
+fn nearer_bytes(n: u64, nnz: u64) -> u64 {
+    WeightedGraph::bytes(n, nnz) + 12 * n
+}
+
+/// Bytes that [`leiden`] reserves while it copies a graph of `n` vertices and `nnz` entries, the graph
+/// itself not counted.
+pub fn copy_bytes(n: u64, nnz: u64) -> u64 {
+    BYTES_A_VERTEX * n + nearer_bytes(n, nnz)
+}
+
+/// Bytes that [`leiden`] reserves at once, at most, the graph itself not counted; one that is given
+/// away is gone by then.
+pub fn bytes(n: u64, nnz: u64) -> u64 {
+    // The graph of communities has at most half as many entries where vertices merge at all.
+    copy_bytes(n, nnz) + LEVEL_BYTES_AN_ENTRY * nnz / 2
 }
 
 /// One run of the algorithm.
@@ -430,7 +463,8 @@ impl Search<'_> {
             else {
                 break;
             };
-            let bytes = 24 * graph.indices.len() as u64 + 64 * node_weight.len() as u64;
+            let bytes =
+                LEVEL_BYTES_AN_ENTRY * graph.indices.len() as u64 + 64 * node_weight.len() as u64;
             let _level = self
                 .ctx
                 .budget()

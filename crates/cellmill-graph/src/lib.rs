@@ -6,6 +6,7 @@
 
 pub mod fuzzy;
 pub mod graph;
+mod handed;
 pub mod kernel;
 pub mod knn;
 pub mod leiden;
@@ -15,8 +16,9 @@ pub mod umap;
 
 pub use fuzzy::fuzzy_simplicial_set;
 pub use graph::{KnnGraph, WeightedGraph};
+pub use handed::Handed;
 pub use knn::{KnnParams, Method, Metric, knn};
 pub use leiden::{Leiden, LeidenParams};
-pub use points::Points;
+pub use points::{Points, Rows};
 pub use spectral::{spectral_layout, spectral_layout_of_points};
 pub use umap::{Init, UmapParams, find_ab_params, initial_layout, layout_parts, umap};

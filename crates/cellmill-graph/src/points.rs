@@ -2,6 +2,36 @@
 
 use cellmill_engine::{Error, Result};
 
+/// Points that are met one after the other, wherever they lie.
+pub trait Rows: std::fmt::Debug {
+    /// The number of points.
+    fn n(&self) -> usize;
+
+    /// The number of dimensions.
+    fn d(&self) -> usize;
+
+    /// Shows the coordinates of every point, in order.
+    ///
+    /// # Errors
+    /// Where they have to be read: when they cannot be.
+    fn each(&self, visit: &mut dyn FnMut(&[f32])) -> Result<()>;
+}
+
+impl Rows for Points<'_> {
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn d(&self) -> usize {
+        self.d
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[f32])) -> Result<()> {
+        (0..self.n).for_each(|i| visit(self.row(i)));
+        Ok(())
+    }
+}
+
 /// A borrowed matrix of `n` points with `d` coordinates each, row-major, all finite.
 #[derive(Debug, Clone, Copy)]
 pub struct Points<'a> {

@@ -6,7 +6,7 @@ mod solve;
 mod walk;
 
 use crate::umap::{check_graph, order, random};
-use crate::{Points, WeightedGraph};
+use crate::{Handed, Points, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use components::Components;
 
@@ -50,7 +50,7 @@ pub fn spectral_layout(
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    layout(ctx, graph, None, dim, seed)
+    layout(ctx, graph.into(), None, dim, seed)
 }
 
 /// As [`spectral_layout`], with the points of the graph's vertices: when there are more than
@@ -65,43 +65,64 @@ pub fn spectral_layout_of_points(
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    if points.n() != graph.n() {
+    layout(ctx, graph.into(), Some(&points), dim, seed)
+}
+
+/// Vectors that travel together where `dim` are asked for.
+fn width(dim: usize) -> usize {
+    match dim {
+        0..=4 => 8,
+        5..=12 => 16,
+        _ => 32,
+    }
+}
+
+/// Bytes that a spectral layout of `n` vertices and `nnz` entries in `dim` dimensions reserves at
+/// once, at most, the graph itself not counted where it is lent.
+pub(crate) fn bytes(n: u64, nnz: u64, dim: usize) -> u64 {
+    // The largest component while it is copied, or relabelled, or solved; or all of it as one.
+    let copies = 2 * WeightedGraph::bytes(n, nnz);
+    let solving = WeightedGraph::bytes(n, nnz) + solve_bytes(n, nnz, dim);
+    PARTS_BYTES * n + copies.max(solving) + 8 * dim as u64 * n
+}
+
+/// Bytes of the components, a vertex.
+const PARTS_BYTES: u64 = 12;
+
+/// Two blocks of vectors, the degrees and the order, and half as much again on all coarser levels,
+/// whose graphs are at most as large as this one.
+fn solve_bytes(n: u64, nnz: u64, dim: usize) -> u64 {
+    n * (12 * width(dim) as u64 + 28) + 8 * nnz
+}
+
+/// As [`spectral_layout`], of a graph that may be given away.
+pub(crate) fn layout(
+    ctx: &Context,
+    graph: Handed<'_>,
+    points: Option<&dyn Rows>,
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f32>> {
+    check_graph(&graph)?;
+    if let Some(points) = points
+        && points.n() != graph.n()
+    {
         return Err(Error::Parameter(format!(
             "there are {} points for the {} vertices of the graph",
             points.n(),
             graph.n()
         )));
     }
-    layout(ctx, graph, Some(points), dim, seed)
-}
-
-fn layout(
-    ctx: &Context,
-    graph: &WeightedGraph,
-    points: Option<Points<'_>>,
-    dim: usize,
-    seed: u64,
-) -> Result<Vec<f32>> {
-    check_graph(graph)?;
     if dim == 0 || dim > 28 {
         return Err(Error::Parameter(format!(
             "a spectral layout in {dim} dimensions was asked for; from 1 to 28 are possible"
         )));
     }
     let n = graph.n();
-    let width = if dim <= 4 {
-        8
-    } else if dim <= 12 {
-        16
-    } else {
-        32
-    };
-    // Two blocks and the degrees here, half as much again on all coarser levels, whose graphs
-    // are at most as large as this one.
-    let bytes = n as u64 * (12 * width as u64 + 28) + 8 * graph.indices.len() as u64;
-    let _reserved = ctx.budget().reserve(bytes, "the spectral layout")?;
-
-    let components = Components::of(ctx, graph)?;
+    let _components = ctx
+        .budget()
+        .reserve(PARTS_BYTES * n as u64, "the parts of the graph")?;
+    let components = Components::of(ctx, &graph)?;
     if components.count() <= 1 {
         if n <= dim + 1 {
             return Ok(scatter(n, dim, seed, 0, 1.0));
@@ -115,15 +136,28 @@ fn layout(
     let places = components.places(points, dim, seed)?;
     let ranges = components::ranges(&places, dim);
     let mut layout = vec![0.0f32; n * dim];
-    for c in 0..components.count() {
+    let _layout = ctx
+        .budget()
+        .reserve(8 * (n * dim) as u64, "the layout of the graph's parts")?;
+    // The largest comes last: nothing but it is wanted of the graph then.
+    let largest = (0..components.count()).max_by_key(|&c| components.members(c).len());
+    let others = (0..components.count()).filter(|&c| Some(c) != largest);
+    let mut whole = Some(graph);
+    for c in others.chain(largest) {
         let members = components.members(c);
         let (place, range) = (&places[c * dim..(c + 1) * dim], ranges[c]);
         let inside: Vec<f64> = if members.len() < 2 * dim || members.len() <= dim + 1 {
             let around = scatter(members.len(), dim, seed, members[0] as u64, range as f32);
             around.into_iter().map(f64::from).collect()
         } else {
-            let part = components.subgraph(ctx, graph, c)?;
-            let mut inside = connected(ctx, &part, dim, seed)?;
+            let Some(graph) = whole.take() else {
+                return Err(Error::Bug("the graph is gone before its parts".to_owned()));
+            };
+            let part = components.subgraph(ctx, &graph, c)?;
+            if Some(c) != largest {
+                whole = Some(graph);
+            }
+            let mut inside = connected(ctx, part, dim, seed)?;
             let largest = inside.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             inside.iter_mut().for_each(|x| *x *= range / largest);
             inside
@@ -138,17 +172,25 @@ fn layout(
 }
 
 /// The eigenvectors of a connected graph.
-fn connected(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {
+fn connected(ctx: &Context, graph: Handed<'_>, dim: usize, seed: u64) -> Result<Vec<f64>> {
+    let (n, nnz) = (graph.n() as u64, graph.nnz());
+    let solve = |graph: &WeightedGraph| {
+        let _solving = ctx
+            .budget()
+            .reserve(solve_bytes(n, nnz, dim), "the spectral layout")?;
+        solved(ctx, graph, dim, seed)
+    };
     if graph.n() <= RELABELLED {
-        return solved(ctx, graph, dim, seed);
+        return solve(&graph);
     }
-    let bytes = 8 * (graph.indices.len() + 2 * graph.n()) as u64;
-    let _reserved = ctx
-        .budget()
-        .reserve(bytes, "the spectral layout's relabelled graph")?;
-    let order = order::order(ctx, graph)?;
-    let relabelled = relabelled(ctx, graph, &order)?;
-    let vectors = solved(ctx, &relabelled, dim, seed)?;
+    let _relabelled = ctx.budget().reserve(
+        WeightedGraph::bytes(n, nnz),
+        "the spectral layout's relabelled graph",
+    )?;
+    let order = order::order(ctx, &graph)?;
+    let relabelled = relabelled(ctx, &graph, &order)?;
+    drop(graph);
+    let vectors = solve(&relabelled)?;
     let mut layout = vec![0.0; vectors.len()];
     for (row, &v) in vectors.chunks_exact(dim).zip(&order) {
         layout[v as usize * dim..][..dim].copy_from_slice(row);
@@ -182,9 +224,9 @@ fn relabelled(ctx: &Context, graph: &WeightedGraph, order: &[u32]) -> Result<Wei
 }
 
 fn solved(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {
-    match dim {
-        0..=4 => solve::eigenvectors::<8>(ctx, graph, dim, seed),
-        5..=12 => solve::eigenvectors::<16>(ctx, graph, dim, seed),
+    match width(dim) {
+        8 => solve::eigenvectors::<8>(ctx, graph, dim, seed),
+        16 => solve::eigenvectors::<16>(ctx, graph, dim, seed),
         _ => solve::eigenvectors::<32>(ctx, graph, dim, seed),
     }
 }

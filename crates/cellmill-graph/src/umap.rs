@@ -14,9 +14,8 @@ mod sequential;
 pub use ab::find_ab_params;
 pub use init::{Init, initial_layout};
 
-use crate::WeightedGraph;
+use crate::{Handed, WeightedGraph, spectral};
 use cellmill_engine::{Context, Error, Event, Result};
-use std::borrow::Cow;
 use std::time::Instant;
 
 /// Up to this many vertices the number of epochs is 500 by default, as umap-learn has it.
@@ -224,26 +223,22 @@ fn weight_floor(graph: &WeightedGraph, n_epochs: usize) -> Option<Floor> {
 }
 
 /// The graph without the entries that [`weight_floor`] drops.
-fn pruned(graph: &WeightedGraph, n_epochs: usize) -> Cow<'_, WeightedGraph> {
-    let min = weight_floor(graph, n_epochs).map_or(0.0, |floor| floor.min);
-    if graph.weights.iter().all(|&w| w >= min && w > 0.0) {
-        return Cow::Borrowed(graph);
-    }
-    let mut kept = WeightedGraph {
-        indptr: vec![0],
-        indices: Vec::new(),
-        weights: Vec::new(),
-    };
-    for i in 0..graph.n() {
-        for e in graph.row(i) {
-            if graph.weights[e] >= min && graph.weights[e] > 0.0 {
-                kept.indices.push(graph.indices[e]);
-                kept.weights.push(graph.weights[e]);
-            }
-        }
-        kept.indptr.push(kept.indices.len() as u64);
-    }
-    Cow::Owned(kept)
+fn pruned<'a>(ctx: &Context, graph: Handed<'a>, n_epochs: usize) -> Result<Handed<'a>> {
+    let min = weight_floor(&graph, n_epochs).map_or(0.0, |floor| floor.min);
+    graph.pruned(ctx, |weight| weight >= min && weight > 0.0)
+}
+
+/// Bytes that [`umap`] reserves for `n` vertices and `nnz` entries on `threads` threads, the graph not
+/// counted.
+pub fn edges_bytes(n: u64, nnz: u64, n_components: usize, threads: usize) -> u64 {
+    edges::Edges::bytes(n, nnz, threads) + 8 * n * n_components as u64
+}
+
+/// Bytes that [`initial_layout`] with [`Init::Spectral`] and then [`umap`] reserve at once, at most.
+/// Of a graph that is lent to the first, and of the second's, nothing is counted; one that is given to
+/// the first is.
+pub fn bytes(n: u64, nnz: u64, n_components: usize, threads: usize) -> u64 {
+    spectral::bytes(n, nnz, n_components).max(edges_bytes(n, nnz, n_components, threads))
 }
 
 /// Refuses what is not a square CSR matrix with finite weights that are not negative.

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::pp::matrix;
 use cellmill_graph::leiden::{LeidenParams, Objective};
 use cellmill_graph::umap::{Init, UmapParams};
-use cellmill_graph::{Points, WeightedGraph};
+use cellmill_graph::{Points, Rows, WeightedGraph};
 use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -116,10 +116,12 @@ pub fn umap<'py>(
             (Some(values), Some((n, d))) => Some(Points::new(values, n, d)?),
             _ => None,
         };
-        let init = match (asked.init.as_str(), points) {
+        let init = match (asked.init.as_str(), &points) {
             ("random", _) => Init::Random,
             ("given", Some(points)) => Init::Given(points.data()),
-            (_, points) => Init::Spectral { points },
+            (_, points) => Init::Spectral {
+                points: points.as_ref().map(|points| points as &dyn Rows),
+            },
         };
         let (dim, epochs, seed) = (params.n_components, params.n_epochs, params.seed);
         let begin = cellmill_graph::initial_layout(ctx, &graph, init, dim, epochs, seed)?;

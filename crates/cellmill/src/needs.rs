@@ -10,6 +10,7 @@ use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::{CellTotals, CountCheck, Gram, GroupMoments, GroupSums, Term, Via};
 use cellmill_engine::run::smallest_stage;
 use cellmill_engine::{Block, Context, Error, Grid, Reduce, Sink, Source, sink};
+use cellmill_graph::{WeightedGraph, fuzzy, knn, leiden, umap};
 use serde::Serialize;
 
 /// Memory that the program itself takes: code, the HDF5 library's caches, threads.
@@ -115,11 +116,8 @@ pub(crate) fn needs(
             stage: "principal components",
             bytes: held + totals + rows + components,
         },
-        Need {
-            stage: "neighbours, clusters, layout",
-            bytes: held + scores + graph(n, n_comps, params),
-        },
     ]);
+    needs.extend(of_graph(held, scores, n, n_comps, params, ctx.threads()));
     Ok(needs)
 }
 
@@ -149,22 +147,46 @@ const TYPICAL_GENES: u64 = 2000;
 /// A block of kept columns, read back from scratch.
 const READER: u64 = 24 << 20;
 
-/// Neighbours, fuzzy set, clusters and layout: the declarations of the graph's steps, with twice as
-/// many stored edges as neighbours, the most there can be.
-fn graph(n: u64, n_comps: u64, params: &RunParams) -> u64 {
-    let k = params.n_neighbors as u64 - 1;
+/// Neighbours, fuzzy set, clusters, layout and result: what the graph's steps declare, with twice as
+/// many stored edges as neighbours, the most there can be, and with everything in scratch that can
+/// wait there.
+fn of_graph(
+    held: u64,
+    scores: u64,
+    n: u64,
+    n_comps: u64,
+    params: &RunParams,
+    threads: usize,
+) -> Vec<Need> {
+    let asked = pp::neighbors::asked(params);
+    let k = (params.n_neighbors as u64).min(n).saturating_sub(1);
     let nnz = 2 * n * k;
-    let found = n * (12 * k + 4);
-    let search = if n < 8192 {
-        n * (8 * n_comps + 12 * k)
-    } else {
-        n * (2 * (n_comps.div_ceil(16) * 64 + 4) + 240 + 8 * (2 * k + 20)) + found
+    let used = params.n_pcs.map_or(n_comps, |used| used as u64);
+    let leading = if used < n_comps { 4 * n * used } else { 0 };
+    let exact = knn::is_exact(n as usize, asked.method, asked.metric);
+    let search = knn::bytes(n, used, k, asked.method, asked.metric);
+    let graph = WeightedGraph::bytes(n, nnz);
+    let lists = pp::neighbors::lists_bytes(n, k);
+    let distances = pp::neighbors::distance_bytes(exact) * n * k;
+    // While the graph is copied it is there itself; afterwards it is not, but its levels are.
+    let clusters = leiden::bytes(n, nnz).max(graph + leiden::copy_bytes(n, nnz));
+    let layout = umap::bytes(n, nnz, 2, threads).max(graph + umap::edges_bytes(n, nnz, 2, threads));
+    // Row starts of the distances, labels, and the layout.
+    let made = n * (8 + 4 * params.resolutions.len() as u64 + 8);
+    let need = |stage, bytes: u64| Need {
+        stage,
+        bytes: held + made + bytes,
     };
-    let fuzzy = found + n * (8 * k + 24) + 2 * 8 * nnz;
-    let held = n * k * 12 + 8 * nnz + 16 * n;
-    let leiden = 116 * n + 20 * nnz;
-    let layout = 180 * n + 20 * nnz;
-    search.max(fuzzy).max(held + leiden.max(layout))
+    vec![
+        need("neighbours", scores + leading + search),
+        need(
+            "connectivities",
+            lists + fuzzy::bytes(n, k).max(graph + distances),
+        ),
+        need("clusters", clusters),
+        need("layout", layout),
+        need("result", scores + distances + graph),
+    ]
 }
 
 /// Refuses a budget that a run cannot end with.

@@ -4,6 +4,7 @@ mod counts_read;
 mod elsewhere;
 mod genes_read;
 mod quality;
+mod waiting;
 
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
 pub(crate) use counts_read::{extra_read, median, moments_ops};
@@ -19,9 +20,11 @@ use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
 use crate::{Error, Result, keys, needs, pp, tl};
 use cellmill_engine::{Context, Event, Reservation, Source};
-use cellmill_graph::{Points, fuzzy_simplicial_set};
+use cellmill_graph::{Points, fuzzy, fuzzy_simplicial_set, leiden, umap};
 use cellmill_io::H5ad;
 use std::path::Path;
+use tl::leiden::Keeper;
+use waiting::{ScoreRows, Waiting, WaitingDistances, WaitingGraph};
 
 /// What a run found, for the summary at the end.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -154,7 +157,7 @@ pub fn run_on(
     }
 
     let target_sum = counts.target_sum(params);
-    let (pca, _scores_held) = if let Some(cluster) = cluster {
+    let (mut pca, scores_held) = if let Some(cluster) = cluster {
         let pca = crate::staged(ctx, "components", || {
             cluster.components(&input, params, target_sum, &selected, n_comps)
         })?;
@@ -198,16 +201,31 @@ pub fn run_on(
     let existing = |slot: &str| result::suffix(&input.file, slot, params.overwrite);
     let pca_suffix = existing(&format!("obsm/{}", keys::X_PCA));
 
-    let scores = leading(&pca.scores, n_comps, used);
-    let points = Points::new(&scores, n_cells as usize, used)?;
-    let (knn, graph) = match cluster {
-        None => pp::neighbors::neighbors(ctx, points, params)?,
-        Some(cluster) => {
-            let knn = crate::staged(ctx, "neighbors", || cluster.knn(ctx, points, params))?;
-            let graph = fuzzy_simplicial_set(ctx, &knn)?;
-            (knn, graph)
+    let n = n_cells;
+    let knn = {
+        let _leading = ctx.budget().reserve(
+            if used < n_comps {
+                4 * n * used as u64
+            } else {
+                0
+            },
+            "the leading components",
+        )?;
+        let scores = leading(&pca.scores, n_comps, used);
+        let points = Points::new(&scores, n as usize, used)?;
+        match cluster {
+            None => pp::neighbors::search(ctx, points, params)?,
+            Some(cluster) => crate::staged(ctx, "neighbors", || cluster.knn(ctx, points, params))?,
         }
     };
+    let k = knn.k as u64;
+    let lists_held = ctx
+        .budget()
+        .reserve(pp::neighbors::lists_bytes(n, k), "the neighbour lists")?;
+    let mut scores = Waiting::new("X_pca", std::mem::take(&mut pca.scores), scores_held);
+    scores.make_room(ctx, fuzzy::bytes(n, k))?;
+    let graph = fuzzy_simplicial_set(ctx, &knn)?;
+    let mut graph = WaitingGraph::new(ctx, graph)?;
     let mut mixing = donors
         .as_ref()
         .map(|(key, codes, names)| Mixing::of_neighbors(key, codes, names, &knn));
@@ -218,21 +236,40 @@ pub fn run_on(
         use_rep: (!pca_suffix.is_empty()).then(|| format!("{}{pca_suffix}", keys::X_PCA)),
         n_pcs: params.n_pcs,
     };
-    let distances = pp::neighbors::distances(knn);
-    let _graph_held = ctx.budget().reserve(
-        pp::neighbors::bytes(&distances, &graph),
-        "the neighbour graph",
+    let distances_held = ctx.budget().reserve(
+        pp::neighbors::distance_bytes(knn.exact) * n * k,
+        "the distances",
     )?;
+    let distances = pp::neighbors::distances(knn);
+    drop((lists_held, distances_held));
+    let mut distances = WaitingDistances::new(ctx, distances)?;
 
+    let (_, nnz) = graph.size();
+    let room = leiden::bytes(n, nnz);
+    distances.make_room(ctx, room)?;
+    scores.make_room(ctx, room)?;
     let taken = |name: &str| !existing(&format!("obs/{name}")).is_empty();
-    let (columns, clusters) = tl::leiden::columns(ctx, &graph, params, taken)?;
+    let (columns, clusters) = tl::leiden::columns(ctx, &mut graph, params, taken)?;
     if let (Some(mixing), Some((_, codes, names))) = (&mut mixing, &donors) {
         mixing.add_clusters(codes, names, &columns);
     }
     patch.extend(columns);
 
     let umap_suffix = existing(&format!("obsm/{}", keys::X_UMAP));
-    let (coordinates, curve) = tl::umap::umap(ctx, &graph, Some((&pca.scores, n_comps)), params)?;
+    let curve = tl::umap::curve(params)?;
+    let room = umap::bytes(n, nnz, 2, ctx.threads());
+    distances.make_room(ctx, room)?;
+    scores.make_room(ctx, room)?;
+    let begin = {
+        let points = ScoreRows {
+            ctx,
+            scores: &scores,
+            d: n_comps,
+        };
+        tl::umap::begin(ctx, graph.hand(ctx, room)?, Some(&points), params)?
+    };
+    let coordinates = tl::umap::umap(ctx, graph.fetch(ctx)?, &begin, curve, params)?;
+    drop(begin);
     patch.extend(tl::umap::patch(
         coordinates,
         2,
@@ -244,7 +281,10 @@ pub fn run_on(
         Slot::Uns(keys::CELLMILL.to_owned()),
         params.to_uns(&input.matrix),
     );
-    drop(scores);
+    let (values, _scores_held) = scores.take(ctx)?;
+    pca.scores = values;
+    let (graph, _graph_held) = graph.take(ctx)?;
+    let (distances, _distances_held) = distances.take(ctx)?;
     patch.extend(pca.into_patch(n_genes as usize, &selected, pca_suffix));
     patch.extend(pp::neighbors::patch(distances, graph, &info, ""));
 

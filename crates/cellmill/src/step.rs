@@ -7,7 +7,7 @@ use crate::run::{QualityControl, leading, read_counts, read_genes};
 use crate::slot::Patch;
 use crate::{Error, Result, keys, pp, tl};
 use cellmill_engine::{Context, Event, Source};
-use cellmill_graph::{Points, WeightedGraph};
+use cellmill_graph::{Points, Rows, WeightedGraph};
 use cellmill_io::{ArrayData, Column, Elem, H5ad, Scalar};
 use std::path::Path;
 
@@ -358,7 +358,7 @@ fn connectivities(file: &H5ad) -> Result<WeightedGraph> {
 
 fn leiden(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -> Result<Patch> {
     let taken = |name: &str| !suffix(file, &format!("obs/{name}"), params.overwrite).is_empty();
-    Ok(tl::leiden::columns(ctx, graph, params, taken)?.0)
+    Ok(tl::leiden::columns(ctx, &mut &*graph, params, taken)?.0)
 }
 
 fn umap(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -> Result<Patch> {
@@ -368,10 +368,14 @@ fn umap(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -
         crate::params::Init::Spectral if !there => None,
         _ => Some(representation(file, keys::X_PCA)?),
     };
-    let scores = scores
+    let points = scores
         .as_ref()
-        .map(|(values, width)| (values.as_slice(), *width));
-    let (coordinates, curve) = tl::umap::umap(ctx, graph, scores, params)?;
+        .map(|(values, width)| Points::new(values, values.len() / (*width).max(1), *width))
+        .transpose()?;
+    let points = points.as_ref().map(|points| points as &dyn Rows);
+    let curve = tl::umap::curve(params)?;
+    let begin = tl::umap::begin(ctx, graph, points, params)?;
+    let coordinates = tl::umap::umap(ctx, graph, &begin, curve, params)?;
     let suffix = suffix(file, &format!("obsm/{}", keys::X_UMAP), params.overwrite);
     Ok(tl::umap::patch(coordinates, 2, curve, params.seed, suffix))
 }

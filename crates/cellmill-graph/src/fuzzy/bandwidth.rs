@@ -24,12 +24,17 @@ pub(super) struct Memberships {
     pub _memory: Reservation,
 }
 
+/// Bytes of the directed edges.
+pub(super) fn bytes(n: u64, k: u64) -> u64 {
+    8 * n * k
+}
+
 /// The weight of the edge from each point to each of its neighbours.
 pub(super) fn memberships(ctx: &Context, graph: &KnnGraph) -> Result<Memberships> {
     let (n, k) = (graph.n, graph.k);
     let memory = ctx
         .budget()
-        .reserve(n as u64 * k as u64 * 8, "the weights of the neighbours")?;
+        .reserve(bytes(n as u64, k as u64), "the weights of the neighbours")?;
     let mut edges = vec![0u64; n * k];
     edges
         .par_chunks_mut(ROWS * k)

@@ -8,10 +8,15 @@ use rayon::prelude::*;
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+/// Bytes of the reversed edges of `n` points.
+pub(super) fn reverse_bytes(n: u64, edges: u64) -> u64 {
+    8 * edges + 16 * n
+}
+
 /// Joins the directed edges with their reverses. Edges of weight zero are not stored.
 pub(super) fn union(ctx: &Context, forward: Memberships) -> Result<WeightedGraph> {
     let (n, k) = (forward.n, forward.k);
-    let bytes = forward.edges.len() as u64 * 8 + n as u64 * 16;
+    let bytes = reverse_bytes(n as u64, forward.edges.len() as u64);
     let _reverse_memory = ctx
         .budget()
         .reserve(bytes, "the reversed neighbour graph")?;
@@ -41,9 +46,10 @@ pub(super) fn union(ctx: &Context, forward: Memberships) -> Result<WeightedGraph
     }
 
     let nnz = indptr[n] as usize;
-    let _result_memory = ctx
-        .budget()
-        .reserve(nnz as u64 * 8, "the graph's connectivities")?;
+    let _result_memory = ctx.budget().reserve(
+        WeightedGraph::bytes(n as u64, nnz as u64),
+        "the graph's connectivities",
+    )?;
     let mut indices = vec![0u32; nnz];
     let mut weights = vec![0f32; nnz];
     let mut tasks = Vec::with_capacity(n.div_ceil(ROWS));

@@ -11,6 +11,11 @@ use std::time::Instant;
 /// Queries that one task answers; small, so that cancelling is heard.
 const QUERIES: usize = 16;
 
+/// Bytes that a search reserves: the lists, and the points in f64.
+pub(super) fn bytes(n: u64, d: u64, k: u64) -> u64 {
+    n * (12 * k + 8 * d)
+}
+
 /// Finds the `k` nearest of every point by looking at all pairs.
 pub(super) fn search(ctx: &Context, points: Points, k: usize, metric: Metric) -> Result<KnnGraph> {
     let (n, d) = (points.n(), points.d());

@@ -1,7 +1,9 @@
 //! Who is compared with whom: the order of the points, and the cells.
 
-use super::prepare::Prepared;
+use super::Metric;
+use super::prepare::{Prepared, Recipe};
 use super::tree::{Leaves, Tree, mix};
+use crate::Points;
 use crate::kernel::{
     Isa, JOINED, Lanes, PANEL, Panels, nearest_leaders, sequential_norms, tile_distances,
 };
@@ -58,21 +60,28 @@ impl Plan {
 pub(super) fn plan(
     ctx: &Context,
     isa: Isa,
-    points: Prepared,
+    points: Points,
+    metric: Metric,
     seed: u64,
 ) -> Result<(Plan, Prepared)> {
-    let n = points.n;
+    let n = points.n();
+    let recipe = Recipe::new(ctx, points, metric)?;
     let mut entries: Vec<u64> = (0..n as u64).collect();
-    let tree = Tree {
-        ctx,
-        isa,
-        points: &points,
-        cut: Leaves::Of(PANEL),
-    };
-    tree.grow(&mut entries, n.div_ceil(PANEL), mix(seed))?;
+    {
+        // The points are prepared once more in their order, so that two copies of them are never
+        // there at once.
+        let prepared = recipe.prepare(ctx, isa, points, None)?;
+        let tree = Tree {
+            ctx,
+            isa,
+            points: &prepared,
+            cut: Leaves::Of(PANEL),
+        };
+        tree.grow(&mut entries, n.div_ceil(PANEL), mix(seed))?;
+    }
     let order: Vec<u32> = entries.iter().map(|&entry| entry as u32).collect();
     drop(entries);
-    let points = points.reordered(ctx, &order)?;
+    let points = recipe.prepare(ctx, isa, points, Some(&order))?;
     let (starts, members) = if n <= SMALL {
         (vec![0, n as u64], (0..n as u32).collect())
     } else {

@@ -1,4 +1,4 @@
-//! Points as the kernels want them: centred, scaled, padded, and later reordered.
+//! Points as the kernels want them: centred, scaled, padded, in the caller's order or the plan's.
 
 use super::Metric;
 use crate::Points;
@@ -30,39 +30,70 @@ pub(super) struct Prepared {
     _memory: Option<Reservation>,
 }
 
-impl Prepared {
+/// How points are made ready, the same for each of them.
+pub(super) struct Recipe {
+    metric: Metric,
+    d: usize,
+    centre: Vec<f64>,
+    scale: f64,
+}
+
+impl Recipe {
     /// Centres the points and scales the largest coordinate to about 1. For cosine they are
     /// first divided by their lengths; a point of zeros becomes a unit vector of its own
     /// dimension, so that it is at a right angle to every other, as its distance of 1 says.
-    pub(super) fn new(ctx: &Context, isa: Isa, points: Points, metric: Metric) -> Result<Self> {
-        let n = points.n();
-        let zeros =
-            metric == Metric::Cosine && (0..n).any(|i| points.row(i).iter().all(|&x| x == 0.0));
-        let d = points.d() + usize::from(zeros);
-        let stride = d.div_ceil(16).max(1);
-        let memory = reserve(ctx, n, stride)?;
-        let mut data = vec![Lanes::ZERO; n * stride];
-        let centre = match metric {
-            Metric::Euclidean => centre(ctx, points)?,
+    pub(super) fn new(ctx: &Context, points: Points, metric: Metric) -> Result<Self> {
+        let zeros = metric == Metric::Cosine
+            && (0..points.n()).any(|i| points.row(i).iter().all(|&x| x == 0.0));
+        let (centre, scale) = match metric {
+            Metric::Euclidean => {
+                let centre = centre(ctx, points)?;
+                let scale = scale(points, &centre);
+                (centre, scale)
+            }
             // Unit vectors are well scaled as they are.
-            Metric::Cosine => vec![0.0; points.d()],
+            Metric::Cosine => (vec![0.0; points.d()], 1.0),
         };
-        let scale = match metric {
-            Metric::Euclidean => scale(points, &centre),
-            Metric::Cosine => 1.0,
-        };
+        Ok(Self {
+            metric,
+            d: points.d() + usize::from(zeros),
+            centre,
+            scale,
+        })
+    }
+
+    /// The points in the caller's order, or the one at `order[i]` at place `i`.
+    pub(super) fn prepare(
+        &self,
+        ctx: &Context,
+        isa: Isa,
+        points: Points,
+        order: Option<&[u32]>,
+    ) -> Result<Prepared> {
+        let (n, d) = (points.n(), self.d);
+        let stride = d.div_ceil(16).max(1);
+        let memory = ctx.budget().reserve(
+            n as u64 * point_bytes(d as u64),
+            "the points of the neighbour search",
+        )?;
+        let mut data = vec![Lanes::ZERO; n * stride];
         data.par_chunks_mut(ROWS * stride)
             .enumerate()
             .try_for_each(|(task, rows)| {
                 ctx.cancel().check()?;
                 for (offset, row) in rows.chunks_exact_mut(stride).enumerate() {
-                    let point = points.row(task * ROWS + offset);
-                    let length = match metric {
+                    let place = task * ROWS + offset;
+                    let point = points.row(order.map_or(place, |order| order[place] as usize));
+                    let length = match self.metric {
                         Metric::Euclidean => 1.0,
                         Metric::Cosine => length(point),
                     };
-                    let factor = if length > 0.0 { scale / length } else { 0.0 };
-                    for (at, (&x, c)) in point.iter().zip(&centre).enumerate() {
+                    let factor = if length > 0.0 {
+                        self.scale / length
+                    } else {
+                        0.0
+                    };
+                    for (at, (&x, c)) in point.iter().zip(&self.centre).enumerate() {
                         row[at / 16].0[at % 16] = ((f64::from(x) - c) * factor) as f32;
                     }
                     if length == 0.0 {
@@ -73,57 +104,31 @@ impl Prepared {
             })?;
         let norms = norms(ctx, isa, &data, n, stride, d)?;
         let digits = Digits::new(&norms, d);
-        Ok(Self {
+        Ok(Prepared {
             n,
             d,
             stride,
             data,
             norms,
             digits,
-            scale,
+            scale: self.scale,
             _memory: Some(memory),
         })
     }
+}
 
+/// Bytes of a point of `d` coordinates.
+pub(super) fn point_bytes(d: u64) -> u64 {
+    d.div_ceil(16).max(1) * 64 + 4
+}
+
+impl Prepared {
     /// Whether lengths fit each other, which another machine's need not.
     pub(super) fn is_whole(&self) -> bool {
         self.stride == self.d.div_ceil(16).max(1)
             && self.n.checked_mul(self.stride) == Some(self.data.len())
             && self.norms.len() == self.n
     }
-
-    /// The same points, the one at `order[i]` now at `i`.
-    pub(super) fn reordered(self, ctx: &Context, order: &[u32]) -> Result<Self> {
-        let stride = self.stride;
-        let memory = reserve(ctx, self.n, stride)?;
-        let mut data = vec![Lanes::ZERO; self.n * stride];
-        let mut norms = vec![0f32; self.n];
-        data.par_chunks_mut(ROWS * stride)
-            .zip(norms.par_chunks_mut(ROWS))
-            .zip(order.par_chunks(ROWS))
-            .try_for_each(|((rows, norms), order)| {
-                ctx.cancel().check()?;
-                for ((row, norm), &from) in rows.chunks_exact_mut(stride).zip(norms).zip(order) {
-                    let from = from as usize;
-                    row.copy_from_slice(&self.data[from * stride..][..stride]);
-                    *norm = self.norms[from];
-                }
-                Ok::<_, cellmill_engine::Error>(())
-            })?;
-        Ok(Self {
-            data,
-            norms,
-            _memory: Some(memory),
-            ..self
-        })
-    }
-}
-
-fn reserve(ctx: &Context, n: usize, stride: usize) -> Result<Reservation> {
-    ctx.budget().reserve(
-        n as u64 * (stride as u64 * 64 + 4),
-        "the points of the neighbour search",
-    )
 }
 
 fn length(point: &[f32]) -> f64 {

@@ -3,7 +3,7 @@
 use super::cell::{CellLists, CellTask};
 use super::merge::Lists;
 use super::plan::{self, Plan};
-use super::prepare::Prepared;
+use super::prepare::{Prepared, point_bytes};
 use super::{Metric, finish, pull};
 use crate::kernel::{Isa, JOINED, list_length};
 use crate::{KnnGraph, Points};
@@ -16,7 +16,25 @@ use std::time::Instant;
 const WORK: u64 = 4 + JOINED as u64 + 3;
 /// Bytes of planning for one point: its nearest leaders, the cells it is in, and its place in two
 /// orders.
-pub(super) const PLAN_BYTES: u64 = 2 * 4 * JOINED as u64 + 2 * 8;
+const PLANNING_BYTES: u64 = 2 * 4 * JOINED as u64 + 2 * 8;
+/// Bytes of the plan for one point: the cells it is in, its place, its share of the cells' starts.
+pub(super) const PLAN_BYTES: u64 = 4 * JOINED as u64 + 8;
+
+/// Bytes that a search of `n` points of `d` coordinates for `k` neighbours of each reserves at
+/// once, at most.
+pub(super) fn bytes(n: u64, d: u64, k: u64) -> u64 {
+    let points = point_bytes(d);
+    let lists = 8 * list_length(k as usize) as u64;
+    let searching = points + (lists + PLAN_BYTES).max(PLANNING_BYTES);
+    let pulling = points + lists + 4 + 8 * k;
+    let finishing = 4 + 8 * k + finish_bytes(k);
+    n * searching.max(pulling).max(finishing)
+}
+
+/// Bytes of a point of the graph, and its place.
+pub(super) fn finish_bytes(k: u64) -> u64 {
+    k * 12 + 4
+}
 
 /// An approximate search between its stages.
 ///
@@ -105,14 +123,14 @@ impl<'a> Search<'a> {
         ctx.pool().install(|| {
             let _nearest = ctx
                 .budget()
-                .reserve(n * k as u64 * 8, "the neighbours' neighbours")?;
+                .reserve(n * (k as u64 * 8 + 4), "the neighbours' neighbours")?;
             let all = 0..prepared.n;
             let nearest = pull::pull(ctx, isa, &prepared, &lists.finish(), k, all, progress)?;
             let scale = prepared.scale;
             drop(prepared);
             let _graph = ctx
                 .budget()
-                .reserve(n * (k as u64 * 12 + 4), "the neighbour graph")?;
+                .reserve(n * finish_bytes(k as u64), "the neighbour graph")?;
             finish::finish(ctx, points, metric, &order, &nearest, k, scale)
         })
     }
@@ -135,12 +153,14 @@ pub(super) fn begin(
              than there are points are needed, and at most 2^32 - 4097 points"
         )));
     }
-    let prepared = Prepared::new(ctx, isa, points, metric)?;
-    let memory = ctx
-        .budget()
-        .reserve(n as u64 * PLAN_BYTES, "the cells of the neighbour search")?;
-    let (plan, prepared) = plan::plan(ctx, isa, prepared, seed)?;
-    Ok((plan, prepared, memory))
+    let reserve = |bytes: u64| {
+        ctx.budget()
+            .reserve(n as u64 * bytes, "the cells of the neighbour search")
+    };
+    let planning = reserve(PLANNING_BYTES)?;
+    let (plan, prepared) = plan::plan(ctx, isa, points, metric, seed)?;
+    drop(planning);
+    Ok((plan, prepared, reserve(PLAN_BYTES)?))
 }
 
 /// Finds nearly all of the `k` nearest of every point.

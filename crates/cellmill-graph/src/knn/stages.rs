@@ -45,8 +45,7 @@ impl SearchData {
     /// Bytes that a search of `n` points of `d` coordinates holds on each machine that takes part:
     /// the points, the plan, and the lists of all points.
     pub fn bytes_needed(n: u64, d: u64, k: usize) -> u64 {
-        let point = d.div_ceil(16).max(1) * 64 + 4;
-        n * (point + search::PLAN_BYTES + list_length(k) as u64 * 8)
+        search::bytes(n, d, k as u64)
     }
 
     /// Bytes held.
@@ -341,9 +340,10 @@ pub fn finish_search(
             "it is not of these points",
         ));
     }
-    let _graph = ctx
-        .budget()
-        .reserve(n as u64 * (k as u64 * 12 + 4), "the neighbour graph")?;
+    let _graph = ctx.budget().reserve(
+        n as u64 * search::finish_bytes(k as u64),
+        "the neighbour graph",
+    )?;
     ctx.pool()
         .install(|| finish::finish(ctx, points, metric, order, nearest, k, scale))
 }

@@ -128,6 +128,7 @@ mod tests {
     use super::*;
     use crate::Points;
     use crate::knn::Metric;
+    use crate::knn::prepare::Recipe;
     use crate::knn::sample::mixture;
 
     #[test]
@@ -141,13 +142,11 @@ mod tests {
                 mixture(n, d, 6, 2)
             };
             let isa = crate::kernel::isa();
-            let points = Prepared::new(
-                &ctx,
-                isa,
-                Points::new(&data, n, d).unwrap(),
-                Metric::Euclidean,
-            )
-            .unwrap();
+            let points = Points::new(&data, n, d).unwrap();
+            let points = Recipe::new(&ctx, points, Metric::Euclidean)
+                .unwrap()
+                .prepare(&ctx, isa, points, None)
+                .unwrap();
             for (cut, leaves, largest) in [
                 (Leaves::Of(32), n.div_ceil(32), 32),
                 (Leaves::Even, 77, 261),

@@ -1,7 +1,7 @@
 //! Connected components, and where they lie relative to each other.
 
 use super::random;
-use crate::{Points, WeightedGraph};
+use crate::{Handed, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use faer::{Mat, Side};
 
@@ -85,13 +85,19 @@ impl Components {
         ctx: &Context,
         graph: &WeightedGraph,
         c: usize,
-    ) -> Result<WeightedGraph> {
+    ) -> Result<Handed<'static>> {
         let members = self.members(c);
+        let entries: usize = members.iter().map(|&v| graph.row(v as usize).len()).sum();
+        let memory = ctx.budget().reserve(
+            WeightedGraph::bytes(members.len() as u64, entries as u64),
+            "a part of the graph",
+        )?;
         let mut part = WeightedGraph {
-            indptr: vec![0],
-            indices: Vec::new(),
-            weights: Vec::new(),
+            indptr: Vec::with_capacity(members.len() + 1),
+            indices: Vec::with_capacity(entries),
+            weights: Vec::with_capacity(entries),
         };
+        part.indptr.push(0);
         for (i, &v) in members.iter().enumerate() {
             if i.is_multiple_of(1 << 14) {
                 ctx.cancel().check()?;
@@ -106,7 +112,7 @@ impl Components {
             }
             part.indptr.push(part.indices.len() as u64);
         }
-        Ok(part)
+        Ok(Handed::given(part, Some(memory)))
     }
 
     /// A place for each component, `count` x `dim`.
@@ -117,7 +123,7 @@ impl Components {
     /// are arbitrary. Without points they are random, as in umap-learn.
     pub(super) fn places(
         &self,
-        points: Option<Points<'_>>,
+        points: Option<&dyn Rows>,
         dim: usize,
         seed: u64,
     ) -> Result<Vec<f64>> {
@@ -134,7 +140,7 @@ impl Components {
             let random = |i| 10.0 * random::unit(random::word(seed, PLACES, i));
             return Ok((0..(count * dim) as u64).map(random).collect());
         };
-        let centroids = self.centroids(points);
+        let centroids = self.centroids(points)?;
         let d = points.d();
         if count > EMBEDDED || d == 0 {
             // The leading coordinates, in units of the largest; points come as principal
@@ -155,22 +161,24 @@ impl Components {
         embed(&centroids, count, d, dim)
     }
 
-    fn centroids(&self, points: Points<'_>) -> Vec<f64> {
+    fn centroids(&self, points: &dyn Rows) -> Result<Vec<f64>> {
         let d = points.d();
         let mut centroids = vec![0.0; self.count() * d];
-        for (v, &c) in self.of.iter().enumerate() {
+        let mut of = self.of.iter();
+        points.each(&mut |row| {
+            let Some(&c) = of.next() else { return };
             let sums = &mut centroids[c as usize * d..][..d];
-            for (sum, &x) in sums.iter_mut().zip(points.row(v)) {
+            for (sum, &x) in sums.iter_mut().zip(row) {
                 *sum += f64::from(x);
             }
-        }
+        })?;
         for c in 0..self.count() {
             let size = self.members(c).len() as f64;
             centroids[c * d..(c + 1) * d]
                 .iter_mut()
                 .for_each(|x| *x /= size);
         }
-        centroids
+        Ok(centroids)
     }
 }
 

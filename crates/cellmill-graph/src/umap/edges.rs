@@ -47,11 +47,14 @@ pub(super) struct Pair {
 type Edge = (u32, u32, u32);
 
 impl Edges {
-    /// Bytes that a graph of `n` vertices and `nnz` entries needs, the building included.
-    pub(super) fn bytes(n: usize, nnz: usize) -> u64 {
-        // Twelve bytes an entry for good, and up to twice that while the parts are built;
+    /// Bytes that a graph of `n` vertices and `nnz` entries needs, the building on `threads`
+    /// threads included.
+    pub(super) fn bytes(n: u64, nnz: u64, threads: usize) -> u64 {
+        // Twelve bytes an entry for good, and as many again for the parts that are being built;
         // the order's coarse graphs come before and are smaller.
-        36 * nnz as u64 + 12 * n as u64
+        let parts = count(n as usize);
+        let building = nnz.div_ceil(parts as u64) * threads.min(parts) as u64;
+        12 * (nnz + building) + 12 * n
     }
 
     /// Orders and cuts `graph`.
@@ -72,7 +75,18 @@ impl Edges {
                 .par_iter()
                 .enumerate()
                 .map(|(part, range)| {
-                    let mut to: Vec<Vec<Edge>> = vec![Vec::new(); count];
+                    // Counted first: growing vectors would take twice the memory.
+                    let mut sizes = vec![0usize; count];
+                    for &vertex in &order[range.clone()] {
+                        for e in graph.row(vertex as usize) {
+                            let tail = graph.indices[e];
+                            if graph.weights[e] >= floor.min && tail != vertex {
+                                sizes[place[tail as usize].0 as usize] += 1;
+                            }
+                        }
+                    }
+                    let mut to: Vec<Vec<Edge>> =
+                        sizes.into_iter().map(Vec::with_capacity).collect();
                     for (local, &vertex) in order[range.clone()].iter().enumerate() {
                         ctx.cancel().check()?;
                         for e in graph.row(vertex as usize) {
@@ -158,13 +172,18 @@ fn rate(weight: f32, max: f32) -> u32 {
     ((f64::from(weight) / f64::from(max) * 4_294_967_296.0) as u32).max(1)
 }
 
+/// The number of parts of `n` vertices.
+fn count(n: usize) -> usize {
+    (n / PART_VERTICES)
+        .clamp(1, PARTS)
+        .next_power_of_two()
+        .min(PARTS)
+}
+
 /// Ranges of the order with about equal numbers of entries; their number depends on n alone.
 fn cut(graph: &WeightedGraph, order: &[u32]) -> Vec<Range<usize>> {
     let n = order.len();
-    let count = (n / PART_VERTICES)
-        .clamp(1, PARTS)
-        .next_power_of_two()
-        .min(PARTS);
+    let count = count(n);
     let total = graph.nnz() + n as u64;
     let mut parts = Vec::with_capacity(count);
     let (mut start, mut load) = (0, 0u64);

@@ -1,9 +1,8 @@
 //! Where a layout begins.
 
 use super::{pruned, random};
-use crate::{Points, WeightedGraph, spectral};
+use crate::{Handed, Rows, spectral};
 use cellmill_engine::{Context, Error, Result};
-use std::borrow::Cow;
 
 /// Streams of random numbers.
 const NOISE: u64 = 21;
@@ -17,10 +16,10 @@ pub enum Init<'a> {
     /// graph was made from), the components of a disconnected graph lie as their centroids do.
     Spectral {
         /// The points of the vertices.
-        points: Option<Points<'a>>,
+        points: Option<&'a dyn Rows>,
     },
     /// The first columns of the points, which are principal components.
-    Pca(Points<'a>),
+    Pca(&'a dyn Rows),
     /// Uniform in a square.
     Random,
     /// Given coordinates, n x `n_components`, row-major. Where rows are equal, all rows are
@@ -34,20 +33,21 @@ pub enum Init<'a> {
 /// As umap-learn: spectral and PCA coordinates are scaled so that the largest is 10 in size and
 /// get noise of standard deviation 1e-4; then each axis is stretched to [0, 10] (an axis without
 /// extent becomes 0). The spectral layout is that of the graph without the entries that
-/// `n_epochs` drops.
+/// `n_epochs` drops. A graph that is given away is dropped on the way.
 ///
 /// # Errors
 /// [`Error::Parameter`] when sizes do not fit; [`Error::Data`] for coordinates that are not
 /// finite and graphs that are not CSR matrices; those of [`crate::spectral_layout`].
-pub fn initial_layout(
+pub fn initial_layout<'a>(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: impl Into<Handed<'a>>,
     init: Init<'_>,
     n_components: usize,
     n_epochs: Option<usize>,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    super::check_graph(graph)?;
+    let graph = graph.into();
+    super::check_graph(&graph)?;
     let n = graph.n();
     if n_components == 0 {
         return Err(Error::Parameter(
@@ -65,23 +65,8 @@ pub fn initial_layout(
     };
     let mut layout = match init {
         Init::Spectral { points } => {
-            let graph = pruned(graph, n_epochs.unwrap_or(super::default_epochs(n)));
-            let _reserved = match &graph {
-                Cow::Owned(kept) => {
-                    let bytes = 8 * (kept.indices.len() + n) as u64;
-                    Some(
-                        ctx.budget()
-                            .reserve(bytes, "the graph without its lightest edges")?,
-                    )
-                }
-                Cow::Borrowed(_) => None,
-            };
-            let layout = match points {
-                Some(points) => {
-                    spectral::spectral_layout_of_points(ctx, &graph, points, n_components, seed)?
-                }
-                None => spectral::spectral_layout(ctx, &graph, n_components, seed)?,
-            };
+            let graph = pruned(ctx, graph, n_epochs.unwrap_or(super::default_epochs(n)))?;
+            let layout = spectral::layout(ctx, graph, points, n_components, seed)?;
             noisy_scale(layout, seed)
         }
         Init::Pca(points) => {
@@ -93,8 +78,9 @@ pub fn initial_layout(
                     points.d()
                 )));
             }
-            let columns = (0..n).flat_map(|i| points.row(i)[..n_components].iter().copied());
-            noisy_scale(columns.collect(), seed)
+            let mut columns = Vec::with_capacity(n * n_components);
+            points.each(&mut |row| columns.extend_from_slice(&row[..n_components]))?;
+            noisy_scale(columns, seed)
         }
         Init::Random => (0..(n * n_components) as u64)
             .map(|i| (random::unit(random::word(seed, UNIFORM, i)) * 20.0 - 10.0) as f32)
@@ -180,6 +166,8 @@ fn stretch(layout: &mut [f32], d: usize) {
 mod tests {
     use super::*;
 
+    use crate::{Points, WeightedGraph};
+
     fn empty(n: usize) -> WeightedGraph {
         WeightedGraph {
             indptr: vec![0; n + 1],
@@ -194,10 +182,10 @@ mod tests {
         let data: Vec<f32> = (0..300).map(|i| ((i * 37) % 101) as f32 - 20.0).collect();
         let points = Points::new(&data, 100, 3).unwrap();
         for init in [
-            Init::Pca(points),
+            Init::Pca(&points),
             Init::Random,
             Init::Spectral {
-                points: Some(points),
+                points: Some(&points),
             },
         ] {
             let x = initial_layout(&ctx, &empty(100), init, 2, None, 3).unwrap();
@@ -208,7 +196,7 @@ mod tests {
             }
         }
         // PCA keeps the shape of the first two columns, but for the noise.
-        let x = initial_layout(&ctx, &empty(100), Init::Pca(points), 2, None, 3).unwrap();
+        let x = initial_layout(&ctx, &empty(100), Init::Pca(&points), 2, None, 3).unwrap();
         let (low, high) = (-20.0f32, 80.0f32);
         let expected = |v: f32| 10.0 * (v - low) / (high - low);
         let column: Vec<f32> = data.iter().step_by(3).copied().collect();
@@ -239,8 +227,8 @@ mod tests {
         let ctx = Context::quiet(1).unwrap();
         let data = [0.0; 4];
         let points = Points::new(&data, 4, 1).unwrap();
-        assert!(initial_layout(&ctx, &empty(4), Init::Pca(points), 2, None, 0).is_err());
-        assert!(initial_layout(&ctx, &empty(5), Init::Pca(points), 1, None, 0).is_err());
+        assert!(initial_layout(&ctx, &empty(4), Init::Pca(&points), 2, None, 0).is_err());
+        assert!(initial_layout(&ctx, &empty(5), Init::Pca(&points), 1, None, 0).is_err());
         assert!(initial_layout(&ctx, &empty(3), Init::Given(&[0.0; 4]), 2, None, 0).is_err());
         assert!(initial_layout(&ctx, &empty(1), Init::Given(&[f32::NAN]), 1, None, 0).is_err());
     }

@@ -35,7 +35,7 @@ pub(super) fn layout_on<const D: usize>(
     n_epochs: usize,
 ) -> Result<Vec<f32>> {
     let n = graph.n();
-    let bytes = Edges::bytes(n, graph.indices.len()) + (n * D * 8) as u64;
+    let bytes = Edges::bytes(n as u64, graph.nnz(), ctx.threads()) + (n * D * 8) as u64;
     let _reserved = ctx.budget().reserve(bytes, "the layout's edges")?;
     let edges = Edges::build(ctx, graph, floor)?;
 

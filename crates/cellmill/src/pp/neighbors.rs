@@ -25,6 +25,29 @@ pub struct NeighborsInfo {
     pub n_pcs: Option<usize>,
 }
 
+/// What a search is asked for.
+pub(crate) fn asked(params: &RunParams) -> KnnParams {
+    KnnParams {
+        n_neighbors: params.n_neighbors,
+        metric: match params.metric {
+            params::Metric::Euclidean => Metric::Euclidean,
+            params::Metric::Cosine => Metric::Cosine,
+        },
+        method: Method::Auto,
+        seed: params.seed,
+    }
+}
+
+/// Finds the neighbours of every point.
+///
+/// Matches the search of `sc.pp.neighbors(method="umap")`: exact where scanpy is exact.
+///
+/// # Errors
+/// When no neighbour is left to find, or the lists do not fit the budget.
+pub fn search(ctx: &Context, points: Points<'_>, params: &RunParams) -> Result<KnnGraph> {
+    Ok(knn(ctx, points, &asked(params))?)
+}
+
 /// Finds the neighbours of every point and their fuzzy set.
 ///
 /// Matches `sc.pp.neighbors(method="umap")`: exact where scanpy is exact.
@@ -36,17 +59,7 @@ pub fn neighbors(
     points: Points<'_>,
     params: &RunParams,
 ) -> Result<(KnnGraph, WeightedGraph)> {
-    let metric = match params.metric {
-        params::Metric::Euclidean => Metric::Euclidean,
-        params::Metric::Cosine => Metric::Cosine,
-    };
-    let asked = KnnParams {
-        n_neighbors: params.n_neighbors,
-        metric,
-        method: Method::Auto,
-        seed: params.seed,
-    };
-    let found = knn(ctx, points, &asked)?;
+    let found = search(ctx, points, params)?;
     let graph = fuzzy_simplicial_set(ctx, &found)?;
     Ok((found, graph))
 }
@@ -87,14 +100,14 @@ pub fn distances(knn: KnnGraph) -> SparseMatrix {
     }
 }
 
-/// Heap bytes of the two matrices.
-pub fn bytes(distances: &SparseMatrix, graph: &WeightedGraph) -> u64 {
-    let value = if matches!(distances.data, ArrayData::F64(_)) {
-        8
-    } else {
-        4
-    };
-    distances.indices.len() as u64 * (4 + value) + graph.nnz() * 8 + 16 * graph.n() as u64
+/// Bytes of the lists of `n` points with `k` neighbours each.
+pub(crate) fn lists_bytes(n: u64, k: u64) -> u64 {
+    12 * n * k
+}
+
+/// Bytes of an entry of the distances.
+pub(crate) fn distance_bytes(exact: bool) -> u64 {
+    if exact { 12 } else { 8 }
 }
 
 /// The slots that scanpy writes: obsp `distances`, `connectivities` (f32), uns `neighbors`.

@@ -6,8 +6,8 @@ use crate::params::RunParams;
 use crate::result::SUFFIX;
 use crate::slot::{Patch, Slot, dict, float, integer};
 use cellmill_engine::Context;
-use cellmill_graph::WeightedGraph;
 use cellmill_graph::leiden::{self, Leiden, LeidenParams, Objective};
+use cellmill_graph::{Handed, WeightedGraph};
 use cellmill_io::{ArrayData, Categorical, Column};
 
 /// Clusters the graph at one resolution.
@@ -16,9 +16,9 @@ use cellmill_io::{ArrayData, Categorical, Column};
 ///
 /// # Errors
 /// When the clusters do not fit the budget, or the run is cancelled.
-pub fn leiden(
+pub fn leiden<'a>(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: impl Into<Handed<'a>>,
     resolution: f64,
     params: &RunParams,
 ) -> Result<Leiden> {
@@ -64,13 +64,35 @@ pub fn patch(
 /// A column of clusters: its name, the number of clusters, their modularity.
 pub type Clusters = (String, usize, f64);
 
+/// Who keeps a graph between the resolutions.
+pub trait Keeper {
+    /// Vertices and entries.
+    fn size(&self) -> (u64, u64);
+
+    /// The graph, lent, or given away where the budget has no `room` bytes beside it.
+    ///
+    /// # Errors
+    /// When the graph has to be fetched and cannot be.
+    fn hand(&mut self, ctx: &Context, room: u64) -> Result<Handed<'_>>;
+}
+
+impl Keeper for &WeightedGraph {
+    fn size(&self) -> (u64, u64) {
+        (self.n() as u64, self.nnz())
+    }
+
+    fn hand(&mut self, _: &Context, _: u64) -> Result<Handed<'_>> {
+        Ok((*self).into())
+    }
+}
+
 /// Clusters the graph at each of the resolutions, into columns that `taken` does not know.
 ///
 /// # Errors
 /// As [`leiden`].
 pub fn columns(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: &mut impl Keeper,
     params: &RunParams,
     taken: impl Fn(&str) -> bool,
 ) -> Result<(Patch, Vec<Clusters>)> {
@@ -80,6 +102,8 @@ pub fn columns(
     }
     let (mut all, mut found) = (Patch::new(), Vec::new());
     for (name, &resolution) in names.iter().zip(&params.resolutions) {
+        let (n, nnz) = graph.size();
+        let graph = graph.hand(ctx, leiden::bytes(n, nnz))?;
         let clusters = leiden(ctx, graph, resolution, params)?;
         found.push((name.clone(), clusters.n_communities, clusters.modularity));
         all.extend(patch(

@@ -5,31 +5,32 @@ use crate::slot::{Patch, Slot, dict, float, integer, matrix};
 use crate::{Error, Result, keys};
 use cellmill_engine::Context;
 use cellmill_graph::umap::{self, UmapParams, find_ab_params};
-use cellmill_graph::{Points, WeightedGraph};
+use cellmill_graph::{Handed, Rows, WeightedGraph};
 use cellmill_io::ArrayData;
 
-/// Lays the graph out in the plane; returns n x 2 coordinates and the curve's `a` and `b`.
-///
-/// `scores` (row-major, with their number of columns) are needed for [`Init::Pca`]; otherwise they
-/// place the parts of a graph that falls apart.
-/// Matches `sc.tl.umap`.
+/// The parameters of the layout's curve.
 ///
 /// # Errors
-/// When the initialisation needs scores that are not there, the curve does not fit `min_dist` and
-/// `spread`, or the layout does not fit the budget.
-pub fn umap(
+/// When spread and distance give none.
+pub fn curve(params: &RunParams) -> Result<(f64, f64)> {
+    match params.curve {
+        Some(curve) => Ok(curve),
+        None => Ok(find_ab_params(params.spread, params.min_dist)?),
+    }
+}
+
+/// The coordinates at which [`umap`] begins, cells x 2. `points` are the principal components of
+/// all cells: needed for [`Init::Pca`]; otherwise they say where the parts of a graph in many parts
+/// lie. A graph that is given away is dropped on the way.
+///
+/// # Errors
+/// When principal components are missing, or the graph does not fit the budget.
+pub fn begin<'a>(
     ctx: &Context,
-    graph: &WeightedGraph,
-    scores: Option<(&[f32], usize)>,
+    graph: impl Into<Handed<'a>>,
+    points: Option<&dyn Rows>,
     params: &RunParams,
-) -> Result<(Vec<f32>, (f64, f64))> {
-    let (a, b) = match params.curve {
-        Some(curve) => curve,
-        None => find_ab_params(params.spread, params.min_dist)?,
-    };
-    let points = scores
-        .map(|(scores, width)| Points::new(scores, scores.len() / width.max(1), width))
-        .transpose()?;
+) -> Result<Vec<f32>> {
     let init = match (params.init, points) {
         (Init::Spectral, points) => umap::Init::Spectral { points },
         (Init::Random, _) => umap::Init::Random,
@@ -41,18 +42,40 @@ pub fn umap(
         }
     };
     let n_epochs = params.epochs.map(|n| n as usize);
-    let begin = umap::initial_layout(ctx, graph, init, 2, n_epochs, params.seed)?;
+    Ok(umap::initial_layout(
+        ctx,
+        graph,
+        init,
+        2,
+        n_epochs,
+        params.seed,
+    )?)
+}
+
+/// Lays out a neighbour graph in two dimensions, from where [`begin`] says.
+///
+/// Matches `sc.tl.umap`.
+///
+/// # Errors
+/// When a parameter is out of range or the graph does not fit the budget.
+pub fn umap(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    begin: &[f32],
+    (a, b): (f64, f64),
+    params: &RunParams,
+) -> Result<Vec<f32>> {
     let asked = UmapParams {
         a,
         b,
-        n_epochs,
+        n_epochs: params.epochs.map(|n| n as usize),
         alpha: params.alpha,
         gamma: params.gamma,
         negative_sample_rate: params.negative_sample_rate as usize,
         n_components: 2,
         seed: params.seed,
     };
-    Ok((umap::umap(ctx, graph, &begin, &asked)?, (a, b)))
+    Ok(umap::umap(ctx, graph, begin, &asked)?)
 }
 
 /// The slots that scanpy writes: obsm `X_umap` (f32, n x `n_components`), uns `umap` with the

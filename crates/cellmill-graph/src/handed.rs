@@ -1,0 +1,116 @@
+//! Who owns the graph that a step works on.
+
+use crate::WeightedGraph;
+use cellmill_engine::{Context, Reservation, Result};
+use std::borrow::Cow;
+use std::ops::Deref;
+
+/// A graph that is handed to a step: lent, or given away together with its memory, and then
+/// dropped as soon as the step has made of it what it works on.
+pub struct Handed<'a> {
+    graph: Cow<'a, WeightedGraph>,
+    memory: Option<Reservation>,
+}
+
+impl<'a> Handed<'a> {
+    /// A graph that is given away, and the reservation of its memory where there is one.
+    pub fn given(graph: WeightedGraph, memory: Option<Reservation>) -> Self {
+        Self {
+            graph: Cow::Owned(graph),
+            memory,
+        }
+    }
+
+    /// The graph without the entries that `keep` refuses: itself where it keeps all, in its own
+    /// memory where it was given away, else a copy.
+    pub(crate) fn pruned(self, ctx: &Context, keep: impl Fn(f32) -> bool) -> Result<Self> {
+        if self.weights.iter().all(|&w| keep(w)) {
+            return Ok(self);
+        }
+        match self.graph {
+            Cow::Owned(mut graph) => {
+                let (mut end, mut start) = (0, 0);
+                for i in 0..graph.n() {
+                    let row = start..graph.indptr[i + 1] as usize;
+                    start = row.end;
+                    for e in row {
+                        if keep(graph.weights[e]) {
+                            graph.indices[end] = graph.indices[e];
+                            graph.weights[end] = graph.weights[e];
+                            end += 1;
+                        }
+                    }
+                    graph.indptr[i + 1] = end as u64;
+                }
+                graph.indices.truncate(end);
+                graph.weights.truncate(end);
+                graph.indices.shrink_to_fit();
+                graph.weights.shrink_to_fit();
+                Ok(Self::given(graph, self.memory))
+            }
+            Cow::Borrowed(graph) => {
+                let kept = graph.weights.iter().filter(|&&w| keep(w)).count();
+                let memory = ctx.budget().reserve(
+                    WeightedGraph::bytes(graph.n() as u64, kept as u64),
+                    "the graph without its lightest edges",
+                )?;
+                let mut copy = WeightedGraph {
+                    indptr: Vec::with_capacity(graph.n() + 1),
+                    indices: Vec::with_capacity(kept),
+                    weights: Vec::with_capacity(kept),
+                };
+                copy.indptr.push(0);
+                for i in 0..graph.n() {
+                    for e in graph.row(i).filter(|&e| keep(graph.weights[e])) {
+                        copy.indices.push(graph.indices[e]);
+                        copy.weights.push(graph.weights[e]);
+                    }
+                    copy.indptr.push(copy.indices.len() as u64);
+                }
+                Ok(Self::given(copy, Some(memory)))
+            }
+        }
+    }
+}
+
+impl Deref for Handed<'_> {
+    type Target = WeightedGraph;
+
+    fn deref(&self) -> &WeightedGraph {
+        &self.graph
+    }
+}
+
+impl<'a> From<&'a WeightedGraph> for Handed<'a> {
+    fn from(graph: &'a WeightedGraph) -> Self {
+        Self {
+            graph: Cow::Borrowed(graph),
+            memory: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_graph_is_pruned_as_a_lent_one() {
+        let ctx = Context::quiet(1).unwrap();
+        let graph = WeightedGraph {
+            indptr: vec![0, 2, 4, 6, 6],
+            indices: vec![1, 2, 0, 2, 0, 1],
+            weights: vec![0.9, 0.1, 0.9, 0.5, 0.1, 0.5],
+        };
+        let keep = |w| w > 0.2;
+        let lent = Handed::from(&graph).pruned(&ctx, keep).unwrap();
+        let given = Handed::given(graph.clone(), None)
+            .pruned(&ctx, keep)
+            .unwrap();
+        assert_eq!(*lent, *given);
+        assert_eq!(lent.indptr, [0, 1, 3, 4, 4]);
+        assert_eq!(lent.indices, [1, 0, 2, 1]);
+        let all = Handed::from(&graph).pruned(&ctx, |_| true).unwrap();
+        assert!(std::ptr::eq(&*all, &graph));
+    }
+}
