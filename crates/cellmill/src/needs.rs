@@ -25,6 +25,16 @@ pub struct Need {
     pub bytes: u64,
 }
 
+/// What a run needs.
+pub(crate) struct Needs {
+    /// The least memory of each stage.
+    pub(crate) stages: Vec<Need>,
+    /// What waits in scratch where the budget is below `in_memory`.
+    pub(crate) waits: u64,
+    /// The memory with which nothing of the graph's steps waits in scratch.
+    pub(crate) in_memory: u64,
+}
+
 /// The least memory of each stage of a run, what earlier stages hold included. Kept columns are
 /// taken to be in scratch. Exact for the reads; for the graph's stages, whose edges are not known
 /// yet, an upper bound.
@@ -36,7 +46,7 @@ pub(crate) fn needs(
     input: &Input,
     qc: &run::QualityControl,
     params: &RunParams,
-) -> Result<Vec<Need>> {
+) -> Result<Needs> {
     let source: &dyn Source = &input.source;
     let (n, n_genes) = (source.n_rows(), source.n_cols());
     let k = match params.hvg.selection {
@@ -117,8 +127,7 @@ pub(crate) fn needs(
             bytes: held + totals + rows + components,
         },
     ]);
-    needs.extend(of_graph(held, scores, n, n_comps, params, ctx.threads()));
-    Ok(needs)
+    Ok(of_graph(needs, held, n, n_comps, params, ctx.threads()))
 }
 
 /// The Gram matrix of `k` kept columns of `n` cells (of many columns, a pass of block Krylov); then
@@ -147,17 +156,17 @@ const TYPICAL_GENES: u64 = 2000;
 /// A block of kept columns, read back from scratch.
 const READER: u64 = 24 << 20;
 
-/// Neighbours, fuzzy set, clusters, layout and result: what the graph's steps declare, with twice as
-/// many stored edges as neighbours, the most there can be, and with everything in scratch that can
-/// wait there.
+/// Neighbours, fuzzy set, clusters, layout and result, after the stages before: what the graph's
+/// steps declare, with twice as many stored edges as neighbours, the most there can be, and with
+/// everything in scratch that can wait there.
 fn of_graph(
+    mut stages: Vec<Need>,
     held: u64,
-    scores: u64,
     n: u64,
     n_comps: u64,
     params: &RunParams,
     threads: usize,
-) -> Vec<Need> {
+) -> Needs {
     let asked = pp::neighbors::asked(params);
     let k = (params.n_neighbors as u64).min(n).saturating_sub(1);
     let nnz = 2 * n * k;
@@ -165,28 +174,36 @@ fn of_graph(
     let leading = if used < n_comps { 4 * n * used } else { 0 };
     let exact = knn::is_exact(n as usize, asked.method, asked.metric);
     let search = knn::bytes(n, used, k, asked.method, asked.metric);
+    let scores = 4 * n * n_comps;
     let graph = WeightedGraph::bytes(n, nnz);
     let lists = pp::neighbors::lists_bytes(n, k);
+    // Row starts of the distances stay; their entries wait.
+    let starts = 8 * n;
     let distances = pp::neighbors::distance_bytes(exact) * n * k;
     // While the graph is copied it is there itself; afterwards it is not, but its levels are.
     let clusters = leiden::bytes(n, nnz).max(graph + leiden::copy_bytes(n, nnz));
-    let layout = umap::bytes(n, nnz, 2, threads).max(graph + umap::edges_bytes(n, nnz, 2, threads));
-    // Row starts of the distances, labels, and the layout.
-    let made = n * (8 + 4 * params.resolutions.len() as u64 + 8);
-    let need = |stage, bytes: u64| Need {
-        stage,
-        bytes: held + made + bytes,
+    let edges = umap::edges_bytes(n, nnz, 2, threads);
+    let layout = umap::bytes(n, nnz, 2, threads).max(graph + edges);
+    let columns = starts + 4 * n * params.resolutions.len() as u64;
+    let places = 8 * n;
+    let fuzzy = lists + fuzzy::bytes(n, k).max(graph + distances + starts);
+    let mut need = |stage, bytes: u64| {
+        stages.push(Need {
+            stage,
+            bytes: held + bytes,
+        });
     };
-    vec![
-        need("neighbours", scores + leading + search),
-        need(
-            "connectivities",
-            lists + fuzzy::bytes(n, k).max(graph + distances),
-        ),
-        need("clusters", clusters),
-        need("layout", layout),
-        need("result", scores + distances + graph),
-    ]
+    need("neighbours", scores + leading + search);
+    need("connectivities", fuzzy);
+    need("clusters", columns + clusters);
+    need("layout", columns + places + layout);
+    need("result", columns + places + scores + distances + graph);
+    let waits = scores + distances + graph;
+    Needs {
+        stages,
+        waits,
+        in_memory: held + columns + places + waits + clusters.max(layout).max(fuzzy),
+    }
 }
 
 /// Refuses a budget that a run cannot end with.
@@ -200,7 +217,7 @@ pub(crate) fn refuse_small_budget(
     params: &RunParams,
 ) -> Result<()> {
     let needs = needs(ctx, input, qc, params)?;
-    let Some(most) = needs.iter().max_by_key(|need| need.bytes) else {
+    let Some(most) = needs.stages.iter().max_by_key(|need| need.bytes) else {
         return Ok(());
     };
     let limit = ctx.budget().limit();

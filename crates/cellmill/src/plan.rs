@@ -26,7 +26,8 @@ pub struct PlannedStage {
     pub ops: Vec<String>,
     /// What it computes, and where it goes.
     pub computes: Vec<String>,
-    /// Memory that it needs beside what earlier stages hold, in bytes.
+    /// Memory that it needs, in bytes: of the reads and the components beside what earlier stages
+    /// hold, of the graph's steps in all, what can wait in scratch not counted.
     pub memory: u64,
 }
 
@@ -105,8 +106,14 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         8 * selected * (selected + 1) / 2 * (threads + 7) + 3 * 8 * selected * selected
     };
     let scores = 4 * n * n_comps;
-    let graph =
-        n * (params.n_neighbors as u64 - 1) * (4 + 8) + n * params.n_neighbors as u64 * 2 * 8;
+    let needs = needs::needs(ctx, &input, &qc, params)?;
+    let of_graph = |names: &[&str]| {
+        let found = needs
+            .stages
+            .iter()
+            .filter(|need| names.contains(&need.stage));
+        found.map(|need| need.bytes).max().unwrap_or(0)
+    };
 
     let base = params
         .log_base
@@ -248,14 +255,14 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
                 params.n_neighbors,
                 if n < 8192 { "exact" } else { "approximate" }
             )],
-            scores + 2 * graph,
+            of_graph(&["neighbours", "connectivities"]),
         ),
         stage(
             "leiden",
             0,
             Vec::new(),
             vec![format!("obs/leiden: resolution {:?}", params.resolutions)],
-            graph,
+            of_graph(&["clusters"]),
         ),
         stage(
             "umap",
@@ -265,7 +272,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
                 "obsm/X_umap: {} initialisation",
                 params.init.name()
             )],
-            scores + graph,
+            of_graph(&["layout"]),
         ),
     ]);
     let turned = source.inner().to_turn();
@@ -276,8 +283,12 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             stage("turning the matrix around", 1, Vec::new(), vec![what], 0),
         );
     }
-    let needs = needs::needs(ctx, &input, &qc, params)?;
-    let smallest_budget = needs.iter().map(|need| need.bytes).max().unwrap_or(0);
+    let smallest_budget = needs
+        .stages
+        .iter()
+        .map(|need| need.bytes)
+        .max()
+        .unwrap_or(0);
     let memory = stages.iter().map(|s| s.memory).max().unwrap_or(0);
     let budget = ctx.budget().limit();
     let spilled = if in_flight + kept > budget / 2 {
@@ -286,7 +297,12 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         0
     };
     // What is turned around is in scratch twice: dealt out, and sorted.
-    let scratch = spilled + 3 * turned.unwrap_or(0);
+    let waits = if budget < needs.in_memory {
+        needs.waits
+    } else {
+        0
+    };
+    let scratch = (spilled + 3 * turned.unwrap_or(0)).max(waits);
     Ok(RunPlan {
         source: source.describe(),
         n_cells: n,
@@ -298,7 +314,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
         stages,
         budget,
         memory: memory.max(smallest_budget.min(budget)),
-        needs,
+        needs: needs.stages,
         smallest_budget,
         scratch,
         notes: input.notes.iter().cloned().chain(qc.note()).collect(),
