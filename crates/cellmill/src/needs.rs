@@ -99,7 +99,6 @@ pub(crate) fn needs(
     let per_gene = 24 * u64::from(n_genes) * groups().len() as u64;
     let totals = 12 * n + per_gene + groups().bytes();
     let (gram_bytes, components) = of_components(source.grid(), n, k, n_comps);
-    let scores = 4 * n * n_comps;
     let mut needs = vec![Need {
         stage: "read 1",
         bytes: program + per_gene + groups().bytes() + read_1.max(numbers + columns),
