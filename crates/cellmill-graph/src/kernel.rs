@@ -1,5 +1,5 @@
 //! The SIMD kernels, chosen at run time: those of the neighbour search, one file for each
-//! instruction set, and those of the layout in `layout`.
+//! instruction set, those of the layout in `layout`, and that of the fuzzy set in `smooth`.
 //!
 //! Every instruction set gives the same bits. Pairs in a cell are compared in whole numbers, whose
 //! sums are exact. Between points and leaders inner products of many pairs run along the lanes, so
@@ -21,12 +21,14 @@ mod leaders;
 mod neon;
 mod portable;
 mod rows;
+mod smooth;
 
 pub(crate) use cell::{CellPanels, Digits, gather_cell, search_pairs};
 pub(crate) use leaders::{JOINED, Panels, nearest_leaders, tile_distances};
 pub(crate) use rows::{
     empty, key, list_length, merge_rows, projections, sequential_norms, squared_distances,
 };
+pub(crate) use smooth::{POINTS, smooth};
 
 use serde::{Deserialize, Serialize};
 
