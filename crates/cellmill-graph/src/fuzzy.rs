@@ -7,6 +7,7 @@ mod union;
 
 use crate::{KnnGraph, WeightedGraph};
 use cellmill_engine::{Context, Error, Event, Result};
+use rayon::prelude::*;
 use std::time::Instant;
 
 /// Points that one task takes; small, so that cancelling is heard.
@@ -29,8 +30,8 @@ pub fn fuzzy_simplicial_set(ctx: &Context, graph: &KnnGraph) -> Result<WeightedG
         total: graph.n as u64,
         unit: "points".to_owned(),
     });
-    check(graph)?;
     let result = ctx.pool().install(|| {
+        check(graph)?;
         let edges = bandwidth::memberships(ctx, graph)?;
         ctx.emit(Event::Progress {
             stage: stage.clone(),
@@ -69,26 +70,35 @@ fn check(graph: &KnnGraph) -> Result<()> {
             graph.distances.len()
         )));
     }
-    let rows = graph
+    let tasks = graph
         .indices
-        .chunks(graph.k)
-        .zip(graph.distances.chunks(graph.k));
-    for (i, (indices, distances)) in rows.enumerate() {
-        if let Some(&j) = indices
-            .iter()
-            .find(|&&j| j as usize >= graph.n || j as usize == i)
-        {
-            return Err(Error::Data(format!(
-                "point {i} of the neighbour graph has {j} as a neighbour; another point below {} was expected",
-                graph.n
-            )));
-        }
-        if let Some(value) = distances.iter().find(|x| !(x.is_finite() && **x >= 0.0)) {
-            return Err(Error::Data(format!(
-                "point {i} of the neighbour graph has a neighbour at distance {value}; \
-                 a finite number that is not negative was expected"
-            )));
-        }
+        .par_chunks(ROWS * graph.k)
+        .zip(graph.distances.par_chunks(ROWS * graph.k))
+        .enumerate();
+    // The error of the first point that has one, as if one thread had looked.
+    let error = tasks.find_map_first(|(task, (indices, distances))| {
+        indices
+            .chunks(graph.k)
+            .zip(distances.chunks(graph.k))
+            .zip(task * ROWS..)
+            .find_map(|((indices, distances), i)| fault(graph.n, i, indices, distances))
+    });
+    error.map_or(Ok(()), |reason| Err(Error::Data(reason)))
+}
+
+/// What is wrong with the neighbours of point `i`.
+fn fault(n: usize, i: usize, indices: &[u32], distances: &[f64]) -> Option<String> {
+    if let Some(&j) = indices
+        .iter()
+        .find(|&&j| j as usize >= n || j as usize == i)
+    {
+        return Some(format!(
+            "point {i} of the neighbour graph has {j} as a neighbour; another point below {n} was expected"
+        ));
     }
-    Ok(())
+    let value = distances.iter().find(|x| !(x.is_finite() && **x >= 0.0))?;
+    Some(format!(
+        "point {i} of the neighbour graph has a neighbour at distance {value}; \
+         a finite number that is not negative was expected"
+    ))
 }

@@ -1,5 +1,5 @@
 //! The SIMD kernels, chosen at run time: those of the neighbour search, one file for each
-//! instruction set, and those of the layout in `layout`.
+//! instruction set, those of the layout in `layout`, and that of the fuzzy set in `smooth`.
 //!
 //! Every instruction set gives the same bits. Pairs in a cell are compared in whole numbers, whose
 //! sums are exact. Between points and leaders inner products of many pairs run along the lanes, so
@@ -21,12 +21,14 @@ mod leaders;
 mod neon;
 mod portable;
 mod rows;
+mod smooth;
 
-pub(crate) use cell::{CellPanels, Digits, search_pairs};
+pub(crate) use cell::{CellPanels, Digits, gather_cell, search_pairs};
 pub(crate) use leaders::{JOINED, Panels, nearest_leaders, tile_distances};
 pub(crate) use rows::{
     empty, key, list_length, merge_rows, projections, sequential_norms, squared_distances,
 };
+pub(crate) use smooth::{POINTS, smooth};
 
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +149,20 @@ trait Kernel {
         columns: cell::Side,
         out: &mut cell::CellTile,
     ) -> [u32; TILE_ROWS];
+
+    /// Lanes `at` of sixteen rows, times the factor of each row and rounded to whole numbers
+    /// (halves to even), into one half of `block`. Adds their squares to `norms`.
+    ///
+    /// # Safety
+    /// The machine has the instruction set; every row has more than `at` Lanes; half is 0 or 1.
+    unsafe fn round(
+        rows: &[&[Lanes]; cell::GATHERED],
+        at: usize,
+        factors: &[f32; cell::GATHERED],
+        half: usize,
+        block: &mut cell::Block,
+        norms: &mut [i32; cell::GATHERED],
+    );
 
     /// Σ (a − b)² in sixteen running sums.
     ///

@@ -219,4 +219,14 @@ fn a_broken_graph_is_refused_with_its_point() {
     graph.distances[2] = f64::NAN;
     let error = fuzzy_simplicial_set(&Context::quiet(1).unwrap(), &graph).unwrap_err();
     assert!(error.to_string().contains("point 1"), "{error}");
+    // Of many, the first point's is told, whichever thread finds which.
+    let mut graph = ring(20_000, 2);
+    for i in (9001..20_000).step_by(7) {
+        graph.indices[2 * i] = 20_000;
+    }
+    graph.distances[2 * 8999 + 1] = -1.0;
+    for threads in [1, 2, 4] {
+        let error = fuzzy_simplicial_set(&Context::quiet(threads).unwrap(), &graph).unwrap_err();
+        assert!(error.to_string().contains("point 8999 "), "{error}");
+    }
 }

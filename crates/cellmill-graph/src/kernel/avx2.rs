@@ -1,6 +1,6 @@
 //! AVX2 with FMA: a tile is done in four parts of 4 rows by two registers.
 
-use super::cell::{CellTile, Side};
+use super::cell::{Block, CellTile, GATHERED, ROUND, Side};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
 use std::arch::x86_64::*;
 
@@ -100,6 +100,65 @@ impl Kernel for Avx2 {
             }
         }
         masks
+    }
+
+    #[inline(always)]
+    unsafe fn round(
+        rows: &[&[Lanes]; GATHERED],
+        at: usize,
+        factors: &[f32; GATHERED],
+        half: usize,
+        block: &mut Block,
+        norms: &mut [i32; GATHERED],
+    ) {
+        // SAFETY: the caller has the instruction set and gives rows of more than `at` Lanes and a
+        // half below 2; a Lanes and a Pairs are 64 aligned bytes; norms are 16 numbers, and r0
+        // is at most 8.
+        unsafe {
+            let magic = _mm256_set1_ps(ROUND);
+            let low = _mm256_set1_epi32(0xFFFF);
+            for r0 in (0..GATHERED).step_by(8) {
+                // Pairs 0, 1, 4, 5 of each row in the lower half of a register, 2, 3, 6, 7 in
+                // the upper one.
+                let mut whole = [_mm256_setzero_si256(); 8];
+                for (r, whole) in whole.iter_mut().enumerate() {
+                    let row = rows[r0 + r].get_unchecked(at).0.as_ptr();
+                    let factor = _mm256_set1_ps(factors[r0 + r]);
+                    let mut parts = [_mm256_setzero_si256(); 2];
+                    for (part, bits) in parts.iter_mut().enumerate() {
+                        let x = _mm256_mul_ps(_mm256_load_ps(row.add(8 * part)), factor);
+                        let x = _mm256_castps_si256(_mm256_add_ps(x, magic));
+                        *bits = _mm256_and_si256(x, low);
+                    }
+                    *whole = _mm256_packus_epi32(parts[0], parts[1]);
+                }
+                // Transposed by 32 bits, by 64, by 128.
+                let mut two = whole;
+                for i in (0..8).step_by(2) {
+                    two[i] = _mm256_unpacklo_epi32(whole[i], whole[i + 1]);
+                    two[i + 1] = _mm256_unpackhi_epi32(whole[i], whole[i + 1]);
+                }
+                let mut four = two;
+                for i in [0, 1, 4, 5] {
+                    let to = i / 4 * 4 + i % 4 * 2;
+                    four[to] = _mm256_unpacklo_epi64(two[i], two[i + 2]);
+                    four[to + 1] = _mm256_unpackhi_epi64(two[i], two[i + 2]);
+                }
+                let norms = norms.as_mut_ptr().add(r0).cast();
+                let mut sums = _mm256_loadu_si256(norms);
+                for (i, step) in [0, 1, 4, 5].into_iter().enumerate() {
+                    let (a, b) = (four[i], four[i + 4]);
+                    let lower = _mm256_permute2x128_si256::<0x20>(a, b);
+                    let upper = _mm256_permute2x128_si256::<0x31>(a, b);
+                    for (step, all) in [(step, lower), (step + 2, upper)] {
+                        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(all, all));
+                        let pairs = &raw mut *block[step].get_unchecked_mut(half);
+                        _mm256_store_si256(pairs.cast::<__m256i>().add(r0 / 8), all);
+                    }
+                }
+                _mm256_storeu_si256(norms, sums);
+            }
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! AVX-512: a tile is 8 rows of two registers.
 
-use super::cell::{CellTile, Side};
+use super::cell::{Block, CellTile, GATHERED, ROUND, Side};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
 use std::arch::x86_64::*;
 
@@ -90,6 +90,59 @@ impl Kernel for Avx512 {
                 }
             }
             masks
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn round(
+        rows: &[&[Lanes]; GATHERED],
+        at: usize,
+        factors: &[f32; GATHERED],
+        half: usize,
+        block: &mut Block,
+        norms: &mut [i32; GATHERED],
+    ) {
+        // SAFETY: the caller has the instruction set and gives rows of more than `at` Lanes and a
+        // half below 2; a Lanes and a Pairs are 64 aligned bytes; norms are 16 numbers.
+        unsafe {
+            let magic = _mm512_set1_ps(ROUND);
+            // The low 16 bits of row r, and in the upper half of the register of row r + 8.
+            let low = _mm512_set_epi16(
+                62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30, 28, 26, 24, 22,
+                20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0,
+            );
+            let mut whole = [_mm512_setzero_si512(); 8];
+            for (r, whole) in whole.iter_mut().enumerate() {
+                let mut bits = [_mm512_setzero_si512(); 2];
+                for (bits, r) in bits.iter_mut().zip([r, r + 8]) {
+                    let x = _mm512_load_ps(rows[r].get_unchecked(at).0.as_ptr());
+                    let x = _mm512_mul_ps(x, _mm512_set1_ps(factors[r]));
+                    *bits = _mm512_castps_si512(_mm512_add_ps(x, magic));
+                }
+                *whole = _mm512_permutex2var_epi16(bits[0], low, bits[1]);
+            }
+            // Both halves are transposed: by 32 bits, by 64, by 128.
+            let mut two = whole;
+            for i in (0..8).step_by(2) {
+                two[i] = _mm512_unpacklo_epi32(whole[i], whole[i + 1]);
+                two[i + 1] = _mm512_unpackhi_epi32(whole[i], whole[i + 1]);
+            }
+            let mut four = two;
+            for i in [0, 1, 4, 5] {
+                let to = i / 4 * 4 + i % 4 * 2;
+                four[to] = _mm512_unpacklo_epi64(two[i], two[i + 2]);
+                four[to + 1] = _mm512_unpackhi_epi64(two[i], two[i + 2]);
+            }
+            let even = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
+            let odd = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+            let mut sums = _mm512_loadu_si512(norms.as_ptr().cast());
+            for (step, pairs) in block.iter_mut().enumerate() {
+                let lanes = if step < 4 { even } else { odd };
+                let all = _mm512_permutex2var_epi64(four[step % 4], lanes, four[step % 4 + 4]);
+                sums = _mm512_add_epi32(sums, _mm512_madd_epi16(all, all));
+                _mm512_store_si512((&raw mut *pairs.get_unchecked_mut(half)).cast(), all);
+            }
+            _mm512_storeu_si512(norms.as_mut_ptr().cast(), sums);
         }
     }
 

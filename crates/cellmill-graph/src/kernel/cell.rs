@@ -6,7 +6,7 @@
 //! are candidates, whose distances are computed anew in f32 when neighbours are asked for theirs.
 
 use super::rows::{insert, worst};
-use super::{AHEAD, Kernel, Lanes, PANEL, TILE_ROWS, dispatched, prefetch};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS, dispatched, prefetch};
 use serde::{Deserialize, Serialize};
 
 /// No point is longer than this, in whole numbers: four times its square stays below the bits of
@@ -71,15 +71,18 @@ impl Digits {
     }
 }
 
-/// The nearest whole number of one below 2^22, without a call of the C library.
-#[inline(always)]
-fn round(x: f32) -> i16 {
-    const MAGIC: f32 = 12_582_912.0;
-    ((x + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits())) as i16
-}
+/// Adding this to a number below 2^22 leaves the nearest whole number in the low bits, without a
+/// call of the C library; its own low 16 bits are zero.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
+/// Points whose coordinates are rounded at once: a panel takes two times as many.
+pub(super) const GATHERED: usize = 16;
+
+/// Sixteen coordinates of 32 points: eight times two of each.
+pub(super) type Block = [[Pairs; 2]; 8];
 
 /// The points of a cell in panels of 32: for each two coordinates the two of every point.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CellPanels {
     /// Pairs of coordinates.
     steps: usize,
@@ -89,59 +92,74 @@ pub(crate) struct CellPanels {
     norms: Vec<[i32; PANEL]>,
 }
 
-impl CellPanels {
+dispatched! {
     /// Gathers the points `ids` out of rows of `stride` Lanes, of which `d` floats count.
-    pub(crate) fn gather(
-        points: &[Lanes],
-        stride: usize,
-        norms: &[f32],
-        digits: Digits,
-        d: usize,
-        ids: impl ExactSizeIterator<Item = usize>,
-    ) -> Self {
-        let (m, steps) = (ids.len(), d.div_ceil(2));
-        let panels = m.div_ceil(PANEL);
-        let mut data = vec![Pairs::ZERO; panels * 2 * steps];
-        let mut whole_norms = vec![[0; PANEL]; panels];
-        let mut rows = vec![[0i16; 2]; 16 * 8 * stride];
-        let all: Vec<usize> = ids.collect();
-        for (half, ids) in all.chunks(16).enumerate() {
-            let norms_of = &mut whole_norms[half / 2][half % 2 * 16..][..16];
-            for (at, ((row, &id), norm)) in rows
-                .chunks_exact_mut(8 * stride)
-                .zip(ids)
-                .zip(norms_of)
-                .enumerate()
-            {
-                if let Some(&next) = all.get(half * 16 + at + AHEAD) {
-                    prefetch(&points[next * stride..][..stride]);
-                }
-                let factor = digits.of(norms[id]);
-                let lanes = &points[id * stride..][..stride];
-                for (to, lanes) in row.chunks_exact_mut(8).zip(lanes) {
-                    let whole = lanes.0.map(|x| round(x * factor));
-                    *norm += whole
-                        .iter()
-                        .map(|&x| i32::from(x) * i32::from(x))
-                        .sum::<i32>();
-                    to.copy_from_slice(whole.as_chunks::<2>().0);
-                }
-            }
-            let panel = &mut data[half / 2 * 2 * steps..][..2 * steps];
-            for (step, pairs) in panel.chunks_exact_mut(2).enumerate() {
-                for (column, to) in pairs[half % 2].0[..ids.len()].iter_mut().enumerate() {
-                    *to = rows[column * 8 * stride + step];
-                }
-            }
+    pub(crate) fn gather_cell(
+        points: &[Lanes], stride: usize, norms: &[f32], digits: Digits, d: usize, ids: &[u32],
+    ) -> CellPanels = gather_cell_body
+}
+
+#[inline(always)]
+fn gather_cell_body<K: Kernel>(
+    points: &[Lanes],
+    stride: usize,
+    norms: &[f32],
+    digits: Digits,
+    d: usize,
+    ids: &[u32],
+) -> CellPanels {
+    assert!(stride * 16 >= d);
+    let (m, steps) = (ids.len(), d.div_ceil(2));
+    let panels = m.div_ceil(PANEL);
+    let mut data = Vec::with_capacity(panels * 2 * steps);
+    let mut whole_norms = vec![[0; PANEL]; panels];
+    let origin = vec![Lanes::ZERO; stride];
+    let share = PANEL.div_ceil(stride.max(1));
+    for (p, (of_panel, whole_norms)) in ids.chunks(PANEL).zip(&mut whole_norms).enumerate() {
+        let mut rows = [&origin[..]; PANEL];
+        let mut factors = [0f32; PANEL];
+        for ((&id, row), factor) in of_panel.iter().zip(&mut rows).zip(&mut factors) {
+            *row = &points[id as usize * stride..][..stride];
+            *factor = digits.of(norms[id as usize]);
         }
-        Self {
-            steps,
-            m,
-            data,
-            norms: whole_norms,
+        let next = ids.get((p + 1) * PANEL..).unwrap_or_default();
+        let next = &next[..next.len().min(PANEL)];
+        for at in 0..stride {
+            // A share of the next panel's rows is asked for beside each part of the work.
+            for &id in next.iter().skip(at * share).take(share) {
+                prefetch(&points[id as usize * stride..][..stride]);
+            }
+            let mut block: Block = [[Pairs::ZERO; 2]; 8];
+            for half in 0..2 {
+                let (rows, _) = rows.as_chunks();
+                let (factors, _) = factors.as_chunks();
+                let (norms, _) = whole_norms.as_chunks_mut();
+                // SAFETY: this body is inlined into functions that have the instruction set;
+                // every row has `stride` Lanes, and half is 0 or 1.
+                unsafe {
+                    K::round(
+                        &rows[half],
+                        at,
+                        &factors[half],
+                        half,
+                        &mut block,
+                        &mut norms[half],
+                    );
+                }
+            }
+            let counted = steps.saturating_sub(8 * at).min(8);
+            data.extend_from_slice(block[..counted].as_flattened());
         }
     }
+    CellPanels {
+        steps,
+        m,
+        data,
+        norms: whole_norms,
+    }
+}
 
+impl CellPanels {
     /// Whether these are the panels of `m` points, none of them longer than it may be, which
     /// another machine's need not be.
     pub(crate) fn are_whole(&self, m: usize) -> bool {
@@ -281,7 +299,8 @@ mod tests {
     fn search(isa: Isa, m: usize, d: usize, far: Option<f32>) -> (Vec<u64>, f64) {
         let (points, stride, norms) = points(m, d, far);
         let digits = Digits::new(&norms, d);
-        let panels = CellPanels::gather(&points, stride, &norms, digits, d, 0..m);
+        let places: Vec<u32> = (0..m as u32).collect();
+        let panels = gather_cell(isa, &points, stride, &norms, digits, d, &places);
         let ids: Vec<u32> = (0..m as u32).map(|i| i + 1000).collect();
         let mut lists: Vec<u64> = (0..m * 16).map(|at| empty(at % 16)).collect();
         search_pairs(isa, &panels, &ids, &mut lists, 16);
@@ -345,6 +364,41 @@ mod tests {
     }
 
     #[test]
+    fn every_instruction_set_gathers_the_same_panels() {
+        for (m, d, far) in [
+            (0, 5, None),
+            (1, 3, None),
+            (33, 1, None),
+            (48, 16, None),
+            (101, 50, None),
+            (70, 131, Some(1e6)),
+            (257, 7, Some(20.0)),
+        ] {
+            let (points, stride, norms) = points(m, d, far);
+            let digits = Digits::new(&norms, d);
+            // Some points, in an order of their own.
+            let ids: Vec<u32> = (0..m as u32).rev().filter(|id| id % 5 != 3).collect();
+            let gathered = |isa, digits| gather_cell(isa, &points, stride, &norms, digits, d, &ids);
+            let expected = gathered(Isa::Portable, digits);
+            assert!(expected.are_whole(ids.len()));
+            for (at, &id) in ids.iter().enumerate() {
+                let mut square = 0;
+                for k in 0..d {
+                    let x = points[id as usize * stride + k / 16].0[k % 16];
+                    let whole = (x * digits.of(norms[id as usize])).round_ties_even() as i16;
+                    let pairs = expected.panel(at / PANEL)[k / 2 * 2 + at % PANEL / 16];
+                    assert_eq!(pairs.0[at % 16][k % 2], whole, "m={m} d={d} {at} {k}");
+                    square += i32::from(whole).pow(2);
+                }
+                assert_eq!(expected.norms[at / PANEL][at % PANEL], square);
+            }
+            for isa in Isa::available() {
+                assert_eq!(gathered(isa, digits), expected, "{isa:?} m={m} d={d}");
+            }
+        }
+    }
+
+    #[test]
     fn no_distance_overflows_and_a_far_point_costs_the_others_no_digits() {
         let d = 4;
         let mut points = vec![Lanes::ZERO; 4];
@@ -363,9 +417,9 @@ mod tests {
             }
             let digits = Digits::new(&norms, d);
             let m = norms.len();
-            let panels = CellPanels::gather(&points, 1, &norms, digits, d, 0..m);
             let ids: Vec<u32> = (0..m as u32).collect();
             for isa in Isa::available() {
+                let panels = gather_cell(isa, &points, 1, &norms, digits, d, &ids);
                 let mut lists: Vec<u64> = (0..m * 16).map(|at| empty(at % 16)).collect();
                 search_pairs(isa, &panels, &ids, &mut lists, 16);
                 let apart = |i: usize, j: u32| {

@@ -1,7 +1,7 @@
 //! aarch64: a tile is done in four parts of 8 rows by two registers.
 
-use super::cell::{CellTile, Side};
-use super::portable::{squares_of_products, whole_tile};
+use super::cell::{Block, CellTile, GATHERED, Side};
+use super::portable::{squares_of_products, whole_block, whole_tile};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, add_lanes};
 use std::arch::aarch64::*;
 
@@ -45,6 +45,19 @@ impl Kernel for Neon {
     ) -> [u32; TILE_ROWS] {
         // The compiler's own vectors: every aarch64 multiplies and adds whole numbers in them.
         whole_tile(rows, r0, columns, out)
+    }
+
+    #[inline(always)]
+    unsafe fn round(
+        rows: &[&[Lanes]; GATHERED],
+        at: usize,
+        factors: &[f32; GATHERED],
+        half: usize,
+        block: &mut Block,
+        norms: &mut [i32; GATHERED],
+    ) {
+        // As above.
+        whole_block(rows, at, factors, half, block, norms);
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! Plain Rust, the definition of what every other kernel computes.
 
-use super::cell::{CellTile, Side};
+use super::cell::{Block, CellTile, GATHERED, ROUND, Side};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, add_lanes};
 
 pub(super) struct Portable;
@@ -30,6 +30,18 @@ impl Kernel for Portable {
         out: &mut CellTile,
     ) -> [u32; TILE_ROWS] {
         whole_tile(rows, r0, columns, out)
+    }
+
+    #[inline(always)]
+    unsafe fn round(
+        rows: &[&[Lanes]; GATHERED],
+        at: usize,
+        factors: &[f32; GATHERED],
+        half: usize,
+        block: &mut Block,
+        norms: &mut [i32; GATHERED],
+    ) {
+        whole_block(rows, at, factors, half, block, norms);
     }
 
     #[inline(always)]
@@ -84,6 +96,28 @@ pub(super) fn whole_tile(
         }
     }
     masks
+}
+
+/// Sixteen coordinates of sixteen points in whole numbers.
+#[inline(always)]
+pub(super) fn whole_block(
+    rows: &[&[Lanes]; GATHERED],
+    at: usize,
+    factors: &[f32; GATHERED],
+    half: usize,
+    block: &mut Block,
+    norms: &mut [i32; GATHERED],
+) {
+    for (r, (row, factor)) in rows.iter().zip(factors).enumerate() {
+        let whole = row[at].0.map(|x| (x * factor + ROUND).to_bits() as i16);
+        norms[r] += whole
+            .iter()
+            .map(|&x| i32::from(x) * i32::from(x))
+            .sum::<i32>();
+        for (pairs, &two) in block.iter_mut().zip(whole.as_chunks::<2>().0) {
+            pairs[half].0[r] = two;
+        }
+    }
 }
 
 /// Turns inner products into squared distances, and says which are within a limit.
