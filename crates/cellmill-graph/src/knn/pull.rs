@@ -9,6 +9,10 @@ use std::ops::Range;
 
 /// Points that one task takes.
 const ROWS: usize = 512;
+/// A point whose cells missed so many of its nearest asks again.
+const HARD: usize = 2;
+/// How often at most, each time those that it had not asked.
+const AGAIN: usize = 2;
 /// Points whose neighbours were tried before, by the low bits of a hash.
 const SEEN: usize = 1024;
 
@@ -48,6 +52,8 @@ struct Asker<'a> {
     points: &'a Prepared,
     found: &'a Found<'a>,
     own: Vec<u64>,
+    /// Whose lists were considered.
+    told: Vec<u32>,
     seen: Vec<u32>,
     candidates: Vec<u32>,
     squares: Vec<f32>,
@@ -61,6 +67,7 @@ impl<'a> Asker<'a> {
             points,
             found,
             own: Vec::new(),
+            told: Vec::new(),
             seen: vec![u32::MAX; SEEN],
             candidates: Vec::new(),
             squares: Vec::new(),
@@ -90,17 +97,52 @@ impl<'a> Asker<'a> {
         for &key in &self.own[..asked] {
             prefetch(self.found.list(key as u32 as usize));
         }
-        for at in 0..asked {
-            for &key in self.found.list(self.own[at] as u32 as usize) {
-                self.consider(key as u32, point);
-            }
-        }
+        self.told.clear();
+        self.told
+            .extend(self.own[..asked].iter().map(|&key| key as u32));
+        self.take_lists(0, point);
         if self.candidates.len() < k {
             // Nearly alone in its cells: it asks everybody.
             self.candidates.clear();
             self.candidates
                 .extend((0..n as u32).filter(|&id| id as usize != point));
         }
+        self.keys.clear();
+        self.measure(0, point, k);
+        let missed = |key: &&u64| !self.own.iter().any(|&own| own as u32 == **key as u32);
+        if self.keys[..k].iter().filter(missed).count() >= HARD {
+            for _ in 0..AGAIN {
+                let (asked, measured) = (self.told.len(), self.candidates.len());
+                for &key in &self.keys[..k] {
+                    if !self.told.contains(&(key as u32)) {
+                        self.told.push(key as u32);
+                    }
+                }
+                self.take_lists(asked, point);
+                if self.candidates.len() == measured {
+                    break;
+                }
+                self.measure(measured, point, k);
+            }
+        }
+        nearest.copy_from_slice(&self.keys[..k]);
+    }
+
+    /// Considers the lists of those that are told to tell, from the one at `first` on.
+    fn take_lists(&mut self, first: usize, point: usize) {
+        for &id in &self.told[first..] {
+            prefetch(self.found.list(id as usize));
+        }
+        for at in first..self.told.len() {
+            for &key in self.found.list(self.told[at] as usize) {
+                self.consider(key as u32, point);
+            }
+        }
+    }
+
+    /// Measures the candidates from the one at `first` on, and keeps the nearest of all, in order:
+    /// at least `k`.
+    fn measure(&mut self, first: usize, point: usize, k: usize) {
         let Self {
             isa,
             points,
@@ -109,6 +151,7 @@ impl<'a> Asker<'a> {
             keys,
             ..
         } = self;
+        let candidates = &candidates[first..];
         squared_distances(
             *isa,
             &points.data,
@@ -117,11 +160,10 @@ impl<'a> Asker<'a> {
             candidates,
             squares,
         );
-        keys.clear();
         keys.extend(
             squares
                 .iter()
-                .zip(&*candidates)
+                .zip(candidates)
                 .map(|(&square, &id)| key(square, id)),
         );
         // A candidate that the small table forgot is there twice.
@@ -130,7 +172,6 @@ impl<'a> Asker<'a> {
         keys.truncate(2 * k + 1);
         keys.sort_unstable();
         keys.dedup();
-        nearest.copy_from_slice(&keys[..k]);
     }
 
     /// Adds a candidate unless the table has it, which forgets when it is crowded.
