@@ -11,6 +11,9 @@ use super::tally::Tally;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
+/// Rows that are asked for ahead of the one that is read.
+const AHEAD: usize = 8;
+
 /// A refinement of a partition.
 pub(super) struct Refined {
     /// The refined community of each vertex, numbered community by community.
@@ -141,12 +144,11 @@ impl<A: Adjacency> Task<'_, A> {
             if !alone[i] {
                 continue;
             }
-            tally.clear();
-            for (u, w) in self.adjacency.row(members[i] as usize) {
-                if let Some(place) = inside(u) {
-                    tally.add(label[place as usize], w);
-                }
+            if let Some(&later) = order.get(step + AHEAD) {
+                self.adjacency.expect(members[later as usize] as usize);
             }
+            let row = self.adjacency.row(members[i] as usize);
+            tally.sum(row.filter_map(|(u, w)| Some((label[inside(u)? as usize], w))));
             // Staying alone is a choice that gains nothing.
             choices.clear();
             choices.push(Choice {
