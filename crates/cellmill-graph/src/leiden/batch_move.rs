@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 /// Levels with fewer vertices are moved one at a time.
 pub(super) const LEAST: usize = 16_384;
 /// Groups in a round, at most.
-const GROUPS: usize = 64;
+const GROUPS: usize = 24;
 /// Vertices in a group, at least (unless there are fewer).
 const GROUP: usize = 1024;
 /// Vertices that one task of a group takes.
@@ -94,8 +94,7 @@ impl<A: Adjacency> Batches<'_, A> {
                 // Neighbours in memory together.
                 group.sort();
                 next = end;
-                let (wishes, moves) =
-                    self.group(&group, key, communities, &slack, &mut wanted);
+                let (wishes, moves) = self.group(&group, key, communities, &slack, &mut wanted);
                 moved |= moves > 0;
                 joined = if wishes * FEW < group.len() {
                     (joined * 2).min(JOINED)

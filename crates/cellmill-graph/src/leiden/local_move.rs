@@ -51,17 +51,15 @@ pub(super) fn best_move<A: Adjacency>(
     // Alone: no edges inside and nothing to pay.
     let mut best = (0.0, None, 0);
     let mut second = 0.0;
-    for (c, edges) in tally.iter() {
+    let worth = |c: u32, edges| rule.gain(edges, weight, communities.total[c as usize]);
+    for (c, edges, gain) in tally.weighed(worth) {
         if c == own {
             edges_from = edges;
-        } else {
-            let gain = rule.gain(edges, weight, communities.total[c as usize]);
-            if gain > best.0 || (gain == best.0 && best.1.is_none()) {
-                second = best.0;
-                best = (gain, Some(c), edges);
-            } else if gain > second {
-                second = gain;
-            }
+        } else if gain > best.0 || (gain == best.0 && best.1.is_none()) {
+            second = best.0;
+            best = (gain, Some(c), edges);
+        } else if gain > second {
+            second = gain;
         }
     }
     let stay = rule.gain(edges_from, weight, communities.total[own as usize] - weight);

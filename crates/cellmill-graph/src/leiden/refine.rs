@@ -67,7 +67,8 @@ impl<A: Adjacency> Task<'_, A> {
         }
         let parts: Vec<(Vec<u32>, usize)> = (0..count)
             .into_par_iter()
-            .with_max_len(64)
+            // A few large communities are a task each.
+            .with_max_len((count / 1024).clamp(1, 64))
             .map_init(Tally::new, |tally, c| {
                 if members.of(c).len() == 1 {
                     return Ok((vec![0], 1));

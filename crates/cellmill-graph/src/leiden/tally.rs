@@ -14,6 +14,8 @@ const WORTH: usize = 4;
 pub(super) struct Tally {
     /// The communities seen and their sums.
     found: Vec<(u32, i64)>,
+    /// What each is worth, once it was asked for.
+    worths: Vec<f64>,
     /// Edges that are not summed yet.
     edges: Vec<(u32, i64)>,
     keys: Vec<u32>,
@@ -27,6 +29,7 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             found: Vec::with_capacity(SMALL),
+            worths: Vec::with_capacity(SMALL),
             edges: Vec::with_capacity(SMALL),
             keys: vec![EMPTY; SMALL],
             places: vec![0; SMALL],
@@ -83,6 +86,17 @@ impl Tally {
         }
     }
 
+    /// Adds `edges`, which are read out first, as by [`Tally::sum`].
+    #[inline]
+    pub(super) fn add_all(&mut self, edges: impl Iterator<Item = (u32, i64)>) {
+        self.edges.clear();
+        self.edges.extend(edges);
+        for i in 0..self.edges.len() {
+            let (key, weight) = self.edges[i];
+            self.add(key, weight);
+        }
+    }
+
     fn home(key: u32) -> usize {
         let hash = key.wrapping_mul(0x9E37_79B1);
         (hash ^ (hash >> 15)) as usize
@@ -90,7 +104,7 @@ impl Tally {
 
     /// Adds `weight` to the sum of `key`; `u32::MAX` is not a key.
     #[inline]
-    pub(super) fn add(&mut self, key: u32, weight: i64) {
+    fn add(&mut self, key: u32, weight: i64) {
         let mut slot = Self::home(key) & self.mask;
         loop {
             let found = self.keys[slot];
@@ -140,6 +154,20 @@ impl Tally {
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, i64)> + '_ {
         self.found.iter().copied()
+    }
+
+    /// The communities seen, their sums and what they are worth. As the labels of the edges, what
+    /// `worth` looks up is waited for together.
+    #[inline]
+    pub(super) fn weighed(
+        &mut self,
+        worth: impl Fn(u32, i64) -> f64,
+    ) -> impl Iterator<Item = (u32, i64, f64)> + '_ {
+        self.worths.clear();
+        self.worths
+            .extend(self.found.iter().map(|&(key, sum)| worth(key, sum)));
+        let found = self.found.iter().zip(&self.worths);
+        found.map(|(&(key, sum), &worth)| (key, sum, worth))
     }
 
     /// The number of communities seen.
