@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Levels with fewer vertices are moved one at a time.
 pub(super) const LEAST: usize = 16_384;
-/// Groups in a round, at most.
+/// Groups in a round, at most. More see each other's moves sooner; fewer read the graph in longer
+/// stretches.
 const GROUPS: usize = 24;
 /// Vertices in a group, at least (unless there are fewer).
 const GROUP: usize = 1024;
@@ -196,7 +197,18 @@ struct Move {
     to: u32,
 }
 
-/// What the edges of a vertex may change before it looks again, in units.
+/// What the edges of a vertex may change before it looks again, in units. A vertex that has just
+/// looked is content, even when it would gain what counts as rounding: else it looked for ever.
 fn patience(margin: f64) -> i64 {
-    (margin * PATIENCE) as i64
+    (margin * PATIENCE).max(0.0) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::patience;
+
+    #[test]
+    fn who_has_looked_does_not_wait_to_look_again() {
+        assert_eq!([-1e5, -0.1, 0.0, 10.0].map(patience), [0, 0, 0, 5]);
+    }
 }
