@@ -5,6 +5,9 @@
 //! wants or enters the one that it leaves, so edges can only turn out better than they were seen;
 //! and each move is checked once more against the totals as they are when it is made. Every move
 //! that is made therefore gains, exactly as one at a time. A few last vertices go to the queue.
+//!
+//! A vertex looks again when the moves of its neighbours can have used up the slack it had: what
+//! its community was worth to it more than the next best.
 
 use super::communities::Communities;
 use super::level::{Adjacency, Rule};
@@ -13,16 +16,27 @@ use super::rng::{Rng, derive, mix};
 use super::tally::Tally;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Levels with fewer vertices are moved one at a time.
 pub(super) const LEAST: usize = 16_384;
-/// Groups in a round, at most.
-const GROUPS: usize = 64;
+/// Groups in a round, at most. More see each other's moves sooner; fewer read the graph in longer
+/// stretches.
+const GROUPS: usize = 24;
 /// Vertices in a group, at least (unless there are fewer).
 const GROUP: usize = 1024;
 /// Vertices that one task of a group takes.
 const CHUNK: usize = 256;
+
+/// Rows that are asked for ahead of the one that is read.
+const AHEAD: usize = 8;
+/// A group is joined to the next ones while fewer than one in so many vertices wish.
+const FEW: usize = 64;
+/// Groups that are joined, at most.
+const JOINED: usize = 16;
+/// The share of the slack that a vertex uses up without another look. The rest is for the totals
+/// of the communities, which move unseen.
+const PATIENCE: f64 = 0.5;
 
 /// No wish.
 const NONE: u32 = u32::MAX;
@@ -45,13 +59,13 @@ impl<A: Adjacency> Batches<'_, A> {
     /// When the run is cancelled.
     pub(super) fn run(&self, communities: &mut Communities) -> Result<bool> {
         let n = self.node_weight.len();
-        let active: Vec<AtomicBool> = (0..n).map(|_| AtomicBool::new(true)).collect();
+        let slack: Vec<AtomicI64> = (0..n).map(|_| AtomicI64::new(-1)).collect();
         let mut wanted = vec![NONE; n];
         let mut moved = false;
         for round in 0.. {
             let key = derive(self.key, round);
             let mut waiting: Vec<u32> = (0..n as u32)
-                .filter(|&v| active[v as usize].load(Ordering::Relaxed))
+                .filter(|&v| slack[v as usize].load(Ordering::Relaxed) < 0)
                 .collect();
             if waiting.len() <= LEAST / 4 {
                 Rng::new(key).shuffle(&mut waiting);
@@ -72,34 +86,54 @@ impl<A: Adjacency> Batches<'_, A> {
                 let group = (u128::from(derive(key, u64::from(v))) * count as u128) >> 64;
                 groups[group as usize].push(v);
             }
-            for group in groups {
+            let mut next = 0;
+            let mut joined = 1;
+            while next < groups.len() {
                 self.ctx.cancel().check()?;
-                moved |= self.group(&group, key, communities, &active, &mut wanted);
+                let end = (next + joined).min(groups.len());
+                let mut group = groups[next..end].concat();
+                // Neighbours in memory together.
+                group.sort();
+                next = end;
+                let (wishes, moves) = self.group(&group, key, communities, &slack, &mut wanted);
+                moved |= moves > 0;
+                joined = if wishes * FEW < group.len() {
+                    (joined * 2).min(JOINED)
+                } else {
+                    (joined / 2).max(1)
+                };
             }
         }
         Ok(moved)
     }
 
-    /// Moves one group; who must look again is marked in `active`. `wanted` is all `NONE` before
-    /// and after.
+    /// Moves one group and returns the numbers of wishes and of moves. A vertex whose `slack` is
+    /// below zero must look again. `wanted` is all `NONE` before and after.
     fn group(
         &self,
         group: &[u32],
         key: u64,
         communities: &mut Communities,
-        active: &[AtomicBool],
+        slack: &[AtomicI64],
         wanted: &mut [u32],
-    ) -> bool {
+    ) -> (usize, usize) {
         let snapshot = &*communities;
         let wishes: Vec<Wish> = group
             .par_chunks(CHUNK)
             .map_init(Tally::new, |tally, vertices| {
-                let wish = |&v: &u32| {
-                    active[v as usize].store(false, Ordering::Relaxed);
+                let wish = |(i, &v): (usize, &u32)| {
+                    if let Some(&later) = vertices.get(i + AHEAD) {
+                        self.adjacency.expect(later as usize);
+                    }
                     let weight = self.node_weight[v as usize];
-                    best_move(self.adjacency, self.rule, snapshot, v, weight, tally)
+                    let wish = best_move(self.adjacency, self.rule, snapshot, v, weight, tally);
+                    if let Err(margin) = wish {
+                        slack[v as usize].store(patience(margin), Ordering::Relaxed);
+                    }
+                    wish.ok()
                 };
-                vertices.iter().filter_map(wish).collect::<Vec<_>>()
+                let vertices = vertices.iter().enumerate();
+                vertices.filter_map(wish).collect::<Vec<_>>()
             })
             .flatten_iter()
             .collect();
@@ -121,30 +155,60 @@ impl<A: Adjacency> Batches<'_, A> {
                 })
             })
             .collect();
-        let mut made: Vec<(u32, u32)> = Vec::with_capacity(wishes.len());
+        let mut made: Vec<Move> = Vec::with_capacity(wishes.len());
         for (wish, stands) in wishes.iter().zip(stands) {
-            let v = wish.vertex;
-            wanted[v as usize] = NONE;
-            let weight = self.node_weight[v as usize];
+            let vertex = wish.vertex;
+            wanted[vertex as usize] = NONE;
+            let weight = self.node_weight[vertex as usize];
             let to = wish.to.or_else(|| communities.vacant());
-            match to
+            let left = match to
                 .filter(|_| stands && wish.gain(self.rule, communities, weight) > self.rule.least)
             {
                 Some(to) => {
-                    communities.relocate(v, weight, to);
-                    made.push((v, to));
+                    let from = communities.of[vertex as usize];
+                    communities.relocate(vertex, weight, to);
+                    made.push(Move { vertex, from, to });
+                    patience(wish.margin)
                 }
-                None => active[v as usize].store(true, Ordering::Relaxed),
-            }
+                None => -1,
+            };
+            slack[vertex as usize].store(left, Ordering::Relaxed);
         }
         let communities = &*communities;
-        made.par_iter().with_min_len(CHUNK).for_each(|&(v, to)| {
-            for (u, _) in self.adjacency.row(v as usize) {
-                if communities.of[u as usize] != to {
-                    active[u as usize].store(true, Ordering::Relaxed);
+        made.par_iter().with_min_len(CHUNK).for_each(|made| {
+            for (u, w) in self.adjacency.row(made.vertex as usize) {
+                let of = communities.of[u as usize];
+                let slack = &slack[u as usize];
+                // It only falls here, so its sign in the end does not depend on the order.
+                if of != made.to && slack.load(Ordering::Relaxed) >= 0 {
+                    let lost = if of == made.from { 2 * w } else { w };
+                    slack.fetch_sub(lost, Ordering::Relaxed);
                 }
             }
         });
-        !made.is_empty()
+        (wishes.len(), made.len())
+    }
+}
+
+/// A move that was made.
+struct Move {
+    vertex: u32,
+    from: u32,
+    to: u32,
+}
+
+/// What the edges of a vertex may change before it looks again, in units. A vertex that has just
+/// looked is content, even when it would gain what counts as rounding: else it looked for ever.
+fn patience(margin: f64) -> i64 {
+    (margin * PATIENCE).max(0.0) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::patience;
+
+    #[test]
+    fn who_has_looked_does_not_wait_to_look_again() {
+        assert_eq!([-1e5, -0.1, 0.0, 10.0].map(patience), [0, 0, 0, 5]);
     }
 }

@@ -4,11 +4,15 @@
 //! that sums are exact and do not depend on their order.
 
 use crate::WeightedGraph;
+use crate::kernel::prefetch;
 
 /// The edges of a level, without self edges.
 pub(super) trait Adjacency: Sync {
     /// The neighbours of `vertex` and the weights in units.
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_;
+
+    /// Asks for the row of `vertex` before it is read.
+    fn expect(&self, vertex: usize);
 }
 
 /// The input itself, its weights turned into units as they are read.
@@ -28,6 +32,13 @@ impl Adjacency for Weighted<'_> {
             .filter(move |(u, _)| **u as usize != vertex)
             .map(|(&u, &w)| (u, in_units(w, self.scale)))
     }
+
+    #[inline]
+    fn expect(&self, vertex: usize) {
+        let row = self.graph.row(vertex);
+        prefetch(&self.graph.indices[row.clone()]);
+        prefetch(&self.graph.weights[row]);
+    }
 }
 
 /// The input with every weight one.
@@ -45,6 +56,11 @@ impl Adjacency for Unweighted<'_> {
         row.iter()
             .filter(move |u| **u as usize != vertex)
             .map(move |&u| (u, one))
+    }
+
+    #[inline]
+    fn expect(&self, vertex: usize) {
+        prefetch(&self.graph.indices[self.graph.row(vertex)]);
     }
 }
 
@@ -69,6 +85,13 @@ impl Adjacency for Aggregate {
             .iter()
             .copied()
             .zip(self.weights[row].iter().copied())
+    }
+
+    #[inline]
+    fn expect(&self, vertex: usize) {
+        let row = self.indptr[vertex] as usize..self.indptr[vertex + 1] as usize;
+        prefetch(&self.indices[row.clone()]);
+        prefetch(&self.weights[row]);
     }
 }
 

@@ -4,7 +4,7 @@ use super::communities::Communities;
 use super::level::{Adjacency, Rule};
 use super::rng::Rng;
 use super::tally::Tally;
-use cellmill_engine::{Context, Result};
+use cellmill_engine::Context;
 use std::collections::VecDeque;
 
 /// Where a vertex would rather be.
@@ -17,6 +17,8 @@ pub(super) struct Wish {
     pub(super) edges_to: i64,
     /// Weight of edges to the rest of the present community.
     pub(super) edges_from: i64,
+    /// What the new community is worth more than the next best.
+    pub(super) margin: f64,
 }
 
 impl Wish {
@@ -31,7 +33,8 @@ impl Wish {
     }
 }
 
-/// The best move of `vertex`, if one gains anything.
+/// The best move of `vertex`, if one gains anything; else by how much its community is worth more
+/// than the next best.
 #[inline]
 pub(super) fn best_move<A: Adjacency>(
     adjacency: &A,
@@ -40,37 +43,39 @@ pub(super) fn best_move<A: Adjacency>(
     vertex: u32,
     weight: i64,
     tally: &mut Tally,
-) -> Option<Wish> {
-    tally.clear();
-    for (u, w) in adjacency.row(vertex as usize) {
-        tally.add(communities.of[u as usize], w);
-    }
+) -> Result<Wish, f64> {
+    let row = adjacency.row(vertex as usize);
+    tally.sum(row.map(|(u, w)| (communities.of[u as usize], w)));
     let own = communities.of[vertex as usize];
     let mut edges_from = 0;
-    let mut best = (f64::NEG_INFINITY, 0, 0);
-    for (c, edges) in tally.iter() {
+    // Alone: no edges inside and nothing to pay.
+    let mut best = (0.0, None, 0);
+    let mut second = 0.0;
+    let worth = |c: u32, edges| rule.gain(edges, weight, communities.total[c as usize]);
+    for (c, edges, gain) in tally.weighed(worth) {
         if c == own {
             edges_from = edges;
-        } else {
-            let gain = rule.gain(edges, weight, communities.total[c as usize]);
-            if gain > best.0 {
-                best = (gain, c, edges);
-            }
+        } else if gain > best.0 || (gain == best.0 && best.1.is_none()) {
+            second = best.0;
+            best = (gain, Some(c), edges);
+        } else if gain > second {
+            second = gain;
         }
     }
     let stay = rule.gain(edges_from, weight, communities.total[own as usize] - weight);
-    let (gain, to, edges_to) = match best {
-        (gain, c, edges) if gain >= 0.0 => (gain, Some(c), edges),
-        // Alone: no edges inside and nothing to pay.
-        _ => (0.0, None, 0),
-    };
+    let (gain, to, edges_to) = best;
     let alone = communities.size[own as usize] == 1;
-    (gain - stay > rule.least && !(to.is_none() && alone)).then_some(Wish {
-        vertex,
-        to,
-        edges_to,
-        edges_from,
-    })
+    if gain - stay > rule.least && !(to.is_none() && alone) {
+        Ok(Wish {
+            vertex,
+            to,
+            edges_to,
+            edges_from,
+            margin: gain - second.max(stay),
+        })
+    } else {
+        Err(stay - gain)
+    }
 }
 
 /// The queue of vertices whose surroundings changed.
@@ -113,7 +118,7 @@ impl Queue {
         node_weight: &[i64],
         rule: &Rule,
         communities: &mut Communities,
-    ) -> Result<bool> {
+    ) -> cellmill_engine::Result<bool> {
         let mut tally = Tally::new();
         let mut moved = false;
         let mut steps = 0u64;
@@ -124,7 +129,7 @@ impl Queue {
             }
             self.queued[vertex as usize] = false;
             let weight = node_weight[vertex as usize];
-            let Some(wish) = best_move(adjacency, rule, communities, vertex, weight, &mut tally)
+            let Ok(wish) = best_move(adjacency, rule, communities, vertex, weight, &mut tally)
             else {
                 continue;
             };

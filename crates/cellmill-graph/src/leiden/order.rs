@@ -5,11 +5,14 @@
 //! each next to the one before, are laid out one after the other instead.
 
 use crate::WeightedGraph;
+use crate::kernel::prefetch;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
 /// Vertices in a piece.
 const PIECE: usize = 512;
+/// Rows that are asked for ahead of the one that is read.
+const AHEAD: usize = 8;
 /// Rows that one task of the copy takes.
 const CHUNK: usize = 4096;
 
@@ -42,6 +45,9 @@ pub(super) fn order(ctx: &Context, graph: &WeightedGraph) -> Result<Vec<u32>> {
         order.push(seed);
         let mut next = first;
         while next < order.len() {
+            if let Some(&later) = order.get(next + AHEAD) {
+                prefetch(&graph.indices[graph.row(later as usize)]);
+            }
             for &u in &graph.indices[graph.row(order[next] as usize)] {
                 let state = &mut state[u as usize];
                 if *state != State::Placed && order.len() < first + PIECE {
@@ -96,7 +102,12 @@ pub(super) fn reorder(
         .try_for_each(|(chunk, columns, values)| {
             ctx.cancel().check()?;
             let mut at = 0;
-            for &v in chunk {
+            for (i, &v) in chunk.iter().enumerate() {
+                if let Some(&later) = chunk.get(i + AHEAD) {
+                    let row = graph.row(later as usize);
+                    prefetch(&graph.indices[row.clone()]);
+                    prefetch(&graph.weights[row]);
+                }
                 let row = graph.row(v as usize);
                 let end = at + row.len();
                 values[at..end].copy_from_slice(&graph.weights[row.clone()]);

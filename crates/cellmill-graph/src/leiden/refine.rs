@@ -11,6 +11,9 @@ use super::tally::Tally;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
+/// Rows that are asked for ahead of the one that is read.
+const AHEAD: usize = 8;
+
 /// A refinement of a partition.
 pub(super) struct Refined {
     /// The refined community of each vertex, numbered community by community.
@@ -64,7 +67,8 @@ impl<A: Adjacency> Task<'_, A> {
         }
         let parts: Vec<(Vec<u32>, usize)> = (0..count)
             .into_par_iter()
-            .with_max_len(64)
+            // A few large communities are a task each.
+            .with_max_len((count / 1024).clamp(1, 64))
             .map_init(Tally::new, |tally, c| {
                 if members.of(c).len() == 1 {
                     return Ok((vec![0], 1));
@@ -141,12 +145,11 @@ impl<A: Adjacency> Task<'_, A> {
             if !alone[i] {
                 continue;
             }
-            tally.clear();
-            for (u, w) in self.adjacency.row(members[i] as usize) {
-                if let Some(place) = inside(u) {
-                    tally.add(label[place as usize], w);
-                }
+            if let Some(&later) = order.get(step + AHEAD) {
+                self.adjacency.expect(members[later as usize] as usize);
             }
+            let row = self.adjacency.row(members[i] as usize);
+            tally.sum(row.filter_map(|(u, w)| Some((label[inside(u)? as usize], w))));
             // Staying alone is a choice that gains nothing.
             choices.clear();
             choices.push(Choice {
