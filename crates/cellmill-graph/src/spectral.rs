@@ -154,7 +154,9 @@ pub(crate) fn layout(
                 return Err(Error::Bug("the graph is gone before its parts".to_owned()));
             };
             let part = components.subgraph(ctx, &graph, c)?;
-            if Some(c) != largest {
+            if Some(c) == largest {
+                drop(graph);
+            } else {
                 whole = Some(graph);
             }
             let mut inside = connected(ctx, part, dim, seed)?;

@@ -4,6 +4,7 @@ mod counts_read;
 mod elsewhere;
 mod genes_read;
 mod quality;
+mod trim;
 mod waiting;
 
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
@@ -24,6 +25,7 @@ use cellmill_graph::{Points, fuzzy, fuzzy_simplicial_set, leiden, umap};
 use cellmill_io::H5ad;
 use std::path::Path;
 use tl::leiden::Keeper;
+use trim::give_back;
 use waiting::{ScoreRows, Waiting, WaitingDistances, WaitingGraph};
 
 /// What a run found, for the summary at the end.
@@ -202,6 +204,7 @@ pub fn run_on(
     let pca_suffix = existing(&format!("obsm/{}", keys::X_PCA));
 
     let n = n_cells;
+    give_back();
     let knn = {
         let _leading = ctx.budget().reserve(
             if used < n_comps {
@@ -224,6 +227,7 @@ pub fn run_on(
         .reserve(pp::neighbors::lists_bytes(n, k), "the neighbour lists")?;
     let mut scores = Waiting::new("X_pca", std::mem::take(&mut pca.scores), scores_held);
     scores.make_room(ctx, fuzzy::bytes(n, k))?;
+    give_back();
     let graph = fuzzy_simplicial_set(ctx, &knn)?;
     let mut graph = WaitingGraph::new(ctx, graph)?;
     let mut mixing = donors
@@ -248,6 +252,7 @@ pub fn run_on(
     let room = leiden::bytes(n, nnz);
     distances.make_room(ctx, room)?;
     scores.make_room(ctx, room)?;
+    give_back();
     let taken = |name: &str| !existing(&format!("obs/{name}")).is_empty();
     let (columns, clusters) = tl::leiden::columns(ctx, &mut graph, params, taken)?;
     if let (Some(mixing), Some((_, codes, names))) = (&mut mixing, &donors) {
@@ -260,6 +265,7 @@ pub fn run_on(
     let room = umap::bytes(n, nnz, 2, ctx.threads());
     distances.make_room(ctx, room)?;
     scores.make_room(ctx, room)?;
+    give_back();
     let begin = {
         let points = ScoreRows {
             ctx,
@@ -268,6 +274,7 @@ pub fn run_on(
         };
         tl::umap::begin(ctx, graph.hand(ctx, room)?, Some(&points), params)?
     };
+    give_back();
     let coordinates = tl::umap::umap(ctx, graph.fetch(ctx)?, &begin, curve, params)?;
     drop(begin);
     patch.extend(tl::umap::patch(
@@ -281,6 +288,7 @@ pub fn run_on(
         Slot::Uns(keys::CELLMILL.to_owned()),
         params.to_uns(&input.matrix),
     );
+    give_back();
     let (values, _scores_held) = scores.take(ctx)?;
     pca.scores = values;
     let (graph, _graph_held) = graph.take(ctx)?;

@@ -66,7 +66,7 @@ impl<T: Pod> Waiting<T> {
 fn say(ctx: &Context, what: &str, bytes: u64) {
     ctx.emit(Event::Note {
         text: format!(
-            "{what} ({}) waits in scratch, so that the next step fits the budget",
+            "set aside in scratch, so that the next step fits the budget: {what}, {}",
             cellmill_engine::error::human_bytes(bytes)
         ),
     });
