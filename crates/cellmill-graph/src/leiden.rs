@@ -277,8 +277,6 @@ fn run(
 /// Bytes that live beside the graph for each vertex of the input: communities, totals, strengths,
 /// the queue, and the refinement's copies.
 const BYTES_A_VERTEX: u64 = 96;
-/// Bytes for each entry of the graph of communities, the one below it included.
-const LEVEL_BYTES_AN_ENTRY: u64 = 24;
 
 /// Checks the graph and returns the sum of its weights.
 fn check(ctx: &Context, graph: &WeightedGraph) -> Result<f64> {
@@ -383,8 +381,9 @@ pub fn copy_bytes(n: u64, nnz: u64) -> u64 {
 /// Bytes that [`leiden`] reserves at once, at most, the graph itself not counted; one that is given
 /// away is gone by then.
 pub fn bytes(n: u64, nnz: u64) -> u64 {
-    // The graph of communities has at most half as many entries where vertices merge at all.
-    copy_bytes(n, nnz) + LEVEL_BYTES_AN_ENTRY * nnz / 2
+    // Twelve bytes an entry of the graphs of communities, which have fewer than the graph as soon
+    // as vertices merge.
+    copy_bytes(n, nnz) + 12 * nnz
 }
 
 /// One run of the algorithm.
@@ -463,8 +462,7 @@ impl Search<'_> {
             else {
                 break;
             };
-            let bytes =
-                LEVEL_BYTES_AN_ENTRY * graph.indices.len() as u64 + 64 * node_weight.len() as u64;
+            let bytes = graph.bytes() + 64 * node_weight.len() as u64;
             let _level = self
                 .ctx
                 .budget()

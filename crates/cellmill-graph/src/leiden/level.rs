@@ -70,28 +70,55 @@ pub(super) fn in_units(weight: f32, scale: f64) -> i64 {
     (f64::from(weight) * scale + 0.5) as i64
 }
 
-/// The graph between the communities of a finer level.
+/// Vertices of a piece of an [`Aggregate`].
+pub(super) const PIECE: usize = 512;
+
+/// The graph between the communities of a finer level, in pieces of [`PIECE`] vertices as they
+/// were made: put together they would be there twice for a while.
 pub(super) struct Aggregate {
-    pub(super) indptr: Vec<u64>,
+    pub(super) pieces: Vec<Rows>,
+}
+
+/// Rows of a piece.
+#[derive(Default)]
+pub(super) struct Rows {
+    /// Where each row ends.
+    pub(super) ends: Vec<u32>,
     pub(super) indices: Vec<u32>,
     pub(super) weights: Vec<i64>,
+}
+
+impl Aggregate {
+    /// Bytes of the rows.
+    pub(super) fn bytes(&self) -> u64 {
+        let piece = |rows: &Rows| 12 * rows.indices.len() + 4 * rows.ends.len();
+        self.pieces.iter().map(piece).sum::<usize>() as u64
+    }
+
+    #[inline]
+    fn entries(&self, vertex: usize) -> (&Rows, std::ops::Range<usize>) {
+        let rows = &self.pieces[vertex / PIECE];
+        let at = vertex % PIECE;
+        let start = if at == 0 { 0 } else { rows.ends[at - 1] };
+        (rows, start as usize..rows.ends[at] as usize)
+    }
 }
 
 impl Adjacency for Aggregate {
     #[inline]
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_ {
-        let row = self.indptr[vertex] as usize..self.indptr[vertex + 1] as usize;
-        self.indices[row.clone()]
+        let (rows, range) = self.entries(vertex);
+        rows.indices[range.clone()]
             .iter()
             .copied()
-            .zip(self.weights[row].iter().copied())
+            .zip(rows.weights[range].iter().copied())
     }
 
     #[inline]
     fn expect(&self, vertex: usize) {
-        let row = self.indptr[vertex] as usize..self.indptr[vertex + 1] as usize;
-        prefetch(&self.indices[row.clone()]);
-        prefetch(&self.weights[row]);
+        let (rows, range) = self.entries(vertex);
+        prefetch(&rows.indices[range.clone()]);
+        prefetch(&rows.weights[range]);
     }
 }
 

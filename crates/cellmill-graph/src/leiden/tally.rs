@@ -169,11 +169,6 @@ impl Tally {
         let found = self.found.iter().zip(&self.worths);
         found.map(|(&(key, sum), &worth)| (key, sum, worth))
     }
-
-    /// The number of communities seen.
-    pub(super) fn len(&self) -> usize {
-        self.found.len()
-    }
 }
 
 #[cfg(test)]
