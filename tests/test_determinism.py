@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from command import ok
+from command import ok, refused
 from datasets import dataset
 
 VARIANTS = {
@@ -45,6 +45,28 @@ def test_equal_bytes_elsewhere(run, tmp_path):
     ok("run", "copy.h5ad", "-o", "result.h5ad", "--quiet", "--scratch", "scratch", cwd=tmp_path)
     assert digest(tmp_path / "result.h5ad") == digest(run("synthetic"))
     assert not list(scratch.iterdir())
+
+
+def test_equal_bytes_in_the_least_memory(tmp_path):
+    """What has no room beside a step waits in scratch."""
+    source, scratch = tmp_path / "cells.h5ad", tmp_path / "scratch"
+    scratch.mkdir()
+    sizes = ["--cells", 100_000, "--genes", 120, "--entries-per-cell", 20]
+    ok("simulate", source, *sizes, "--quiet")
+    few = ["--n-top-genes", 60, "--n-comps", 20, "--epochs", 5, "--write-x", "none"]
+    machine = ["--threads", 1, "--scratch", scratch, "--memory"]
+    plan = ok("plan", source, *few, *machine, "1G", "--json").json()
+    assert plan["scratch"] == 0
+    least = plan["smallest_budget"]
+    assert ok("plan", source, *few, *machine, least, "--json").json()["scratch"] > 20_000_000
+    told = ok("run", source, "-o", tmp_path / "much.h5ad", *few, *machine, "1G").err
+    assert "set aside" not in told
+    told = ok("run", source, "-o", tmp_path / "least.h5ad", *few, *machine, least).err
+    for what in ("X_pca", "the distances of neighbours"):
+        assert f"set aside in scratch, so that the next step fits the budget: {what}" in told
+    assert digest(tmp_path / "least.h5ad") == digest(tmp_path / "much.h5ad")
+    assert not list(scratch.iterdir())
+    refused("run", source, "-o", tmp_path / "r.h5ad", *few, *machine, least - 1, names=["memory"])
 
 
 @pytest.mark.parametrize("write", ["counts", "hvg", "none"])

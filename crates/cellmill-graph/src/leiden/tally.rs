@@ -187,7 +187,7 @@ mod tests {
             let expected: Vec<(u32, i64)> =
                 keys.iter().map(|&k| (k, 2 * (i64::from(k) + 1))).collect();
             assert_eq!(tally.iter().collect::<Vec<_>>(), expected);
-            assert_eq!(tally.len(), 500);
+            assert_eq!(tally.iter().count(), 500);
             let heavy = [(7, 1), (9, 2), (7, 3), (7, 4), (9, 5)];
             let edges = keys.iter().map(|&k| (k + 10, i64::from(k) + 1));
             tally.sum(heavy.into_iter().chain(edges.clone()).chain(edges));
@@ -201,6 +201,6 @@ mod tests {
         tally.sum([(5, 1), (6, 2), (5, 3)].into_iter());
         assert_eq!(tally.iter().collect::<Vec<_>>(), [(5, 4), (6, 2)]);
         tally.sum([].into_iter());
-        assert_eq!(tally.len(), 0);
+        assert_eq!(tally.iter().count(), 0);
     }
 }
