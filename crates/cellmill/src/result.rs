@@ -128,16 +128,19 @@ impl<'a> ResultFile<'a> {
             } => cut_genes(patch, genes)?,
             _ => patch,
         };
-        self.frames(keep, &patch)?;
         if keep == Keep::Everything {
             self.matrices()?;
         }
         self.groups(keep, &patch)?;
+        // Each is dropped once it is written: the frames of a large atlas take memory too.
+        let mut columns = Patch::new();
         for (slot, value) in patch.into_entries() {
-            if let Value::Elem(elem) = value {
-                self.writer.write(&slot.to_string(), &elem)?;
+            match value {
+                Value::Elem(elem) => self.writer.write(&slot.to_string(), &elem)?,
+                Value::Column(_) => columns = columns.with(slot, value),
             }
         }
+        self.frames(keep, &columns)?;
         self.writer.commit()?;
         Ok(self.notes)
     }

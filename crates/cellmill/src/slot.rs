@@ -74,6 +74,12 @@ impl Patch {
         self
     }
 
+    /// Adds a value to a slot of its kind.
+    pub(crate) fn with(mut self, slot: Slot, value: Value) -> Self {
+        self.entries.push((slot, value));
+        self
+    }
+
     /// Adds all of another patch.
     pub fn extend(&mut self, other: Self) {
         self.entries.extend(other.entries);
