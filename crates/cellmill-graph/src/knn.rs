@@ -125,7 +125,8 @@ pub fn bytes(n: u64, d: u64, k: u64, method: Method, metric: Metric) -> u64 {
     if is_exact(n as usize, method, metric) {
         exact::bytes(n, d, k)
     } else {
-        search::bytes(n, d, k)
+        // Points of zeros have a dimension of their own.
+        search::bytes(n, d + u64::from(metric == Metric::Cosine), k)
     }
 }
 

@@ -197,7 +197,10 @@ fn run(
     };
     let (graph, order) = match nearer {
         None => (graph, None),
-        Some((copy, order)) => (copy, Some(order)),
+        Some((copy, order)) => {
+            drop(graph);
+            (copy, Some(order))
+        }
     };
     let mut iterations = 0;
     if weight > 0.0 {
@@ -381,9 +384,13 @@ pub fn copy_bytes(n: u64, nnz: u64) -> u64 {
 /// Bytes that [`leiden`] reserves at once, at most, the graph itself not counted; one that is given
 /// away is gone by then.
 pub fn bytes(n: u64, nnz: u64) -> u64 {
-    // Twelve bytes an entry of the graphs of communities, which have fewer than the graph as soon
-    // as vertices merge.
-    copy_bytes(n, nnz) + 12 * nnz
+    // Of the graphs of communities twelve bytes an entry, of which there are fewer than in the graph
+    // as soon as vertices merge, and of their vertices 68 bytes, of at most a quarter as many; of
+    // a graph that is small enough, each climb has its own.
+    let levels = |n: u64, nnz: u64| 12 * nnz + 17 * n;
+    let small = n.min(batch_move::LEAST as u64);
+    let climb = BYTES_A_VERTEX * small + levels(4 * small, nnz / n.max(1) * small);
+    copy_bytes(n, nnz) + levels(n, nnz) + CLIMBS * climb
 }
 
 /// One run of the algorithm.
@@ -435,7 +442,7 @@ impl Search<'_> {
     }
 
     /// Moves, refines and aggregates, level by level, from the partition `labels`. Returns the
-    /// partition that no level improves, and whether anything moved. With `several`, the levels
+    /// partition in which no level moves any more, and whether anything moved. With `several`, the levels
     /// that are small are searched several times.
     fn climb<A: Adjacency>(
         &self,

@@ -231,7 +231,11 @@ fn pruned<'a>(ctx: &Context, graph: Handed<'a>, n_epochs: usize) -> Result<Hande
 /// Bytes that [`umap`] reserves for `n` vertices and `nnz` entries on `threads` threads, the graph not
 /// counted.
 pub fn edges_bytes(n: u64, nnz: u64, n_components: usize, threads: usize) -> u64 {
-    edges::Edges::bytes(n, nnz, threads) + 8 * n * n_components as u64
+    if n <= SEQUENTIAL as u64 || !matches!(n_components, 2 | 3) {
+        sequential::bytes(n, nnz, n_components)
+    } else {
+        edges::Edges::bytes(n, nnz, threads) + 8 * n * n_components as u64
+    }
 }
 
 /// Bytes that [`initial_layout`] with [`Init::Spectral`] and then [`umap`] reserve at once, at most.

@@ -227,6 +227,19 @@ fn cells_can_be_searched_elsewhere_in_any_order() {
 }
 
 #[test]
+fn hundreds_of_neighbours_are_found() {
+    // More candidates than the table of those that were met can hold.
+    let n = 6_000;
+    let (data, _) = mixture(n, 40, &[1.0], 7);
+    let points = Points::new(&data, n, 40).unwrap();
+    let found = search(points, Method::Approximate, Metric::Euclidean, 300, 2);
+    check(&found, points);
+    let exact = search(points, Method::Exact, Metric::Euclidean, 300, 2);
+    let mean = (0..n).map(|i| recall(&found, &exact, i)).sum::<f64>() / n as f64;
+    assert!(mean > 0.9, "recall {mean}");
+}
+
+#[test]
 fn degenerate_points_have_neighbours_too() {
     // Constant data; many equal points among others; a tight group far from the rest.
     let n = 5_000;

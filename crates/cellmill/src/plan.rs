@@ -302,7 +302,8 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     } else {
         0
     };
-    let scratch = (spilled + 3 * turned.unwrap_or(0)).max(waits);
+    let turned = turned.unwrap_or(0);
+    let scratch = (spilled + 3 * turned).max(turned + waits);
     Ok(RunPlan {
         source: source.describe(),
         n_cells: n,

@@ -159,6 +159,7 @@ pub fn run_on(
     }
 
     let target_sum = counts.target_sum(params);
+    drop(counts);
     let (mut pca, scores_held) = if let Some(cluster) = cluster {
         let pca = crate::staged(ctx, "components", || {
             cluster.components(&input, params, target_sum, &selected, n_comps)

@@ -1,4 +1,5 @@
-//! Every point asks its neighbours for their neighbours, once, all on the same snapshot.
+//! Every point asks its neighbours for their neighbours, all on the same snapshot; one that its cells
+//! served badly asks again.
 
 use super::merge::Found;
 use super::prepare::Prepared;
@@ -17,7 +18,7 @@ const AGAIN: usize = 2;
 const SEEN: usize = 1024;
 
 /// The `k` nearest of each point among the points of its list and of the lists of the nearer half
-/// of these, by exact differences in f32: `k` keys a point, in order, for the points at
+/// of these (and of more, where its cells had missed nearer ones), by exact differences in f32: `k` keys a point, in order, for the points at
 /// `places`. `progress` is told of every few hundred points.
 pub(super) fn pull(
     ctx: &Context,
@@ -94,21 +95,20 @@ impl<'a> Asker<'a> {
             self.own.select_nth_unstable(asked);
         }
         let asked = self.own.len().min(asked);
-        for &key in &self.own[..asked] {
-            prefetch(self.found.list(key as u32 as usize));
-        }
         self.told.clear();
         self.told
             .extend(self.own[..asked].iter().map(|&key| key as u32));
         self.take_lists(0, point);
-        if self.candidates.len() < k {
+        self.keys.clear();
+        self.measure(0, point, k);
+        if self.keys.len() < k {
             // Nearly alone in its cells: it asks everybody.
             self.candidates.clear();
             self.candidates
                 .extend((0..n as u32).filter(|&id| id as usize != point));
+            self.keys.clear();
+            self.measure(0, point, k);
         }
-        self.keys.clear();
-        self.measure(0, point, k);
         let missed = |key: &&u64| !self.own.iter().any(|&own| own as u32 == **key as u32);
         if self.keys[..k].iter().filter(missed).count() >= HARD {
             for _ in 0..AGAIN {
@@ -141,7 +141,7 @@ impl<'a> Asker<'a> {
     }
 
     /// Measures the candidates from the one at `first` on, and keeps the nearest of all, in order:
-    /// at least `k`.
+    /// `k` or more, or all that there are.
     fn measure(&mut self, first: usize, point: usize, k: usize) {
         let Self {
             isa,
@@ -166,12 +166,20 @@ impl<'a> Asker<'a> {
                 .zip(candidates)
                 .map(|(&square, &id)| key(square, id)),
         );
-        // A candidate that the small table forgot is there twice.
-        let last = (2 * k).min(keys.len() - 1);
-        keys.select_nth_unstable(last);
-        keys.truncate(2 * k + 1);
-        keys.sort_unstable();
-        keys.dedup();
+        // A candidate that the small table forgot is there more than once.
+        if !keys.is_empty() {
+            let last = (2 * k).min(keys.len() - 1);
+            keys.select_nth_unstable(last);
+            let near = &mut keys[..=last];
+            near.sort_unstable();
+            let distinct = near.chunk_by(|a, b| a == b).count();
+            if distinct >= k {
+                keys.truncate(last + 1);
+            } else {
+                keys.sort_unstable();
+            }
+            keys.dedup();
+        }
     }
 
     /// Adds a candidate unless the table has it, which forgets when it is crowded.

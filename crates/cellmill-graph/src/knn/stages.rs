@@ -42,8 +42,8 @@ impl SearchData {
         Ok(Self { k, prepared, plan })
     }
 
-    /// Bytes that a search of `n` points of `d` coordinates holds on each machine that takes part:
-    /// the points, the plan, and the lists of all points.
+    /// Bytes that a search of `n` points of `d` coordinates needs at most on each machine that takes
+    /// part: the points, the plan, and the lists of all points; the graph where that is more.
     pub fn bytes_needed(n: u64, d: u64, k: usize) -> u64 {
         search::bytes(n, d, k as u64)
     }

@@ -53,7 +53,7 @@ pub(super) struct Batches<'a, A> {
 }
 
 impl<A: Adjacency> Batches<'_, A> {
-    /// Moves vertices until nothing gains, and returns whether any moved.
+    /// Moves vertices until none that looks gains, and returns whether any moved.
     ///
     /// # Errors
     /// When the run is cancelled.

@@ -502,3 +502,34 @@ proptest! {
         }
     }
 }
+
+/// Bytes that were reserved at each event of progress.
+struct Watch(Budget, std::sync::Mutex<Vec<u64>>);
+
+impl cellmill_engine::Observer for Watch {
+    fn event(&self, event: &Event) {
+        if let Event::Progress { .. } = event {
+            self.1.lock().unwrap().push(self.0.used());
+        }
+    }
+}
+
+#[test]
+fn a_graph_that_is_given_is_gone_once_it_is_copied() {
+    let graph = crate::spectral::tests::ring(20_000, 3001);
+    let (n, nnz) = (graph.n() as u64, graph.nnz());
+    let budget = Budget::unlimited();
+    let watch = Arc::new(Watch(budget.clone(), std::sync::Mutex::default()));
+    let folder = std::env::temp_dir();
+    let ctx = Context::new(2, budget.clone(), watch.clone(), folder).unwrap();
+    let memory = budget.reserve(WeightedGraph::bytes(n, nnz), "").unwrap();
+    let lent = leiden(&ctx, &graph, &LeidenParams::default()).unwrap();
+    let given = Handed::given(graph, Some(memory));
+    let found = leiden(&ctx, given, &LeidenParams::default()).unwrap();
+    assert_eq!(found, lent);
+    let graph = WeightedGraph::bytes(n, nnz);
+    let at_work = copy_bytes(n, nnz);
+    let used = watch.1.lock().unwrap();
+    assert_eq!(*used, [graph + at_work, graph + at_work, at_work, at_work]);
+    assert_eq!(budget.used(), 0);
+}

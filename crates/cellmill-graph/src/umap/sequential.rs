@@ -17,6 +17,11 @@ struct Edge {
     next_negative: f64,
 }
 
+/// Bytes of the edges of `n` vertices, and of their counters and places.
+pub(super) fn bytes(n: u64, edges: u64, d: usize) -> u64 {
+    edges * size_of::<Edge>() as u64 + n * (8 + 4 * d as u64)
+}
+
 /// umap-learn's `optimize_layout_euclidean`, with one counter of negative samples a vertex.
 pub(super) fn layout(
     ctx: &Context,
@@ -28,8 +33,8 @@ pub(super) fn layout(
 ) -> Result<Vec<f32>> {
     let (n, d) = (graph.n(), parameters.n_components);
     let kept = graph.weights.iter().filter(|&&w| w >= floor.min).count();
-    let bytes = kept * size_of::<Edge>() + n * (8 + 4 * d);
-    let _reserved = ctx.budget().reserve(bytes as u64, "the layout's edges")?;
+    let bytes = bytes(n as u64, kept as u64, d);
+    let _reserved = ctx.budget().reserve(bytes, "the layout's edges")?;
 
     let rate = parameters.negative_sample_rate as f64;
     let mut edges = Vec::with_capacity(kept);

@@ -10,7 +10,7 @@ use cellmill_graph::{Handed, Rows, WeightedGraph};
 use cellmill_io::{ArrayData, SparseMatrix};
 
 /// Rows of the scores that are read at once.
-const ROWS: usize = 1 << 16;
+const ROWS: usize = 1 << 12;
 
 /// Numbers that wait.
 pub(super) struct Waiting<T> {
