@@ -42,14 +42,17 @@ pub fn begin<'a>(
         }
     };
     let n_epochs = params.epochs.map(|n| n as usize);
-    Ok(umap::initial_layout(
-        ctx,
-        graph,
-        init,
-        2,
-        n_epochs,
-        params.seed,
-    )?)
+    let stage = format!("umap: {} initialisation", params.init.name());
+    crate::staged(ctx, &stage, || {
+        Ok(umap::initial_layout(
+            ctx,
+            graph,
+            init,
+            2,
+            n_epochs,
+            params.seed,
+        )?)
+    })
 }
 
 /// Lays out a neighbour graph in two dimensions, from where [`begin`] says.
