@@ -1,5 +1,6 @@
 //! The two graphs that travel between the steps.
 
+use crate::kernel::prefetch;
 use cellmill_engine::{Error, Result};
 
 /// The k nearest neighbours of every point, the point itself not among them.
@@ -19,6 +20,16 @@ pub struct KnnGraph {
     /// Whether the search was exact (then scanpy stores f64 distances, else f32).
     pub exact: bool,
 }
+
+impl KnnGraph {
+    /// Heap bytes of a graph of `n` points with `k` neighbours each.
+    pub const fn bytes(n: u64, k: u64) -> u64 {
+        12 * n * k
+    }
+}
+
+/// Rows that are asked for ahead of the one that is read.
+pub(crate) const AHEAD: usize = 8;
 
 /// A symmetric weighted graph, CSR, each undirected edge stored in both rows, no self edges.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +133,13 @@ impl WeightedGraph {
     /// The number of stored entries (twice the number of undirected edges).
     pub fn nnz(&self) -> u64 {
         self.indptr[self.n()]
+    }
+
+    /// Asks for the entries of row `i` before they are read.
+    #[inline]
+    pub(crate) fn expect(&self, i: usize) {
+        prefetch(&self.indices[self.row(i)]);
+        prefetch(&self.weights[self.row(i)]);
     }
 
     /// The entries of row `i`.

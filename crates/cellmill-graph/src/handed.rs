@@ -21,55 +21,38 @@ impl<'a> Handed<'a> {
         }
     }
 
-    /// The graph without the entries that `keep` refuses: itself where it keeps all, in its own
-    /// memory where it was given away, else a copy.
+    /// The graph without the entries that `keep` refuses: itself where it keeps all; where it is lent,
+    /// a copy.
     pub(crate) fn pruned(self, ctx: &Context, keep: impl Fn(f32) -> bool) -> Result<Self> {
         if self.weights.iter().all(|&w| keep(w)) {
             return Ok(self);
         }
-        match self.graph {
-            Cow::Owned(mut graph) => {
-                let (mut end, mut start) = (0, 0);
-                for i in 0..graph.n() {
-                    let row = start..graph.indptr[i + 1] as usize;
-                    start = row.end;
-                    for e in row {
-                        if keep(graph.weights[e]) {
-                            graph.indices[end] = graph.indices[e];
-                            graph.weights[end] = graph.weights[e];
-                            end += 1;
-                        }
-                    }
-                    graph.indptr[i + 1] = end as u64;
+        let memory = match &self.graph {
+            Cow::Owned(_) => self.memory,
+            Cow::Borrowed(graph) => Some(ctx.budget().reserve(
+                WeightedGraph::bytes(graph.n() as u64, graph.nnz()),
+                "the graph without its lightest edges",
+            )?),
+        };
+        let mut graph = self.graph.into_owned();
+        let (mut end, mut start) = (0, 0);
+        for i in 0..graph.n() {
+            let row = start..graph.indptr[i + 1] as usize;
+            start = row.end;
+            for e in row {
+                if keep(graph.weights[e]) {
+                    graph.indices[end] = graph.indices[e];
+                    graph.weights[end] = graph.weights[e];
+                    end += 1;
                 }
-                graph.indices.truncate(end);
-                graph.weights.truncate(end);
-                graph.indices.shrink_to_fit();
-                graph.weights.shrink_to_fit();
-                Ok(Self::given(graph, self.memory))
             }
-            Cow::Borrowed(graph) => {
-                let kept = graph.weights.iter().filter(|&&w| keep(w)).count();
-                let memory = ctx.budget().reserve(
-                    WeightedGraph::bytes(graph.n() as u64, kept as u64),
-                    "the graph without its lightest edges",
-                )?;
-                let mut copy = WeightedGraph {
-                    indptr: Vec::with_capacity(graph.n() + 1),
-                    indices: Vec::with_capacity(kept),
-                    weights: Vec::with_capacity(kept),
-                };
-                copy.indptr.push(0);
-                for i in 0..graph.n() {
-                    for e in graph.row(i).filter(|&e| keep(graph.weights[e])) {
-                        copy.indices.push(graph.indices[e]);
-                        copy.weights.push(graph.weights[e]);
-                    }
-                    copy.indptr.push(copy.indices.len() as u64);
-                }
-                Ok(Self::given(copy, Some(memory)))
-            }
+            graph.indptr[i + 1] = end as u64;
         }
+        graph.indices.truncate(end);
+        graph.weights.truncate(end);
+        graph.indices.shrink_to_fit();
+        graph.weights.shrink_to_fit();
+        Ok(Self::given(graph, memory))
     }
 }
 

@@ -25,6 +25,7 @@ mod tally;
 
 pub use modularity::modularity;
 
+use crate::relabel::relabelled;
 use crate::{Handed, WeightedGraph};
 use batch_move::Batches;
 use cellmill_engine::{Context, Error, Event, Result};
@@ -292,7 +293,7 @@ fn nearer(ctx: &Context, graph: &WeightedGraph) -> Result<Option<(Handed<'static
     let bytes = nearer_bytes(graph.n() as u64, graph.nnz());
     let reserved = ctx.budget().reserve(bytes, "leiden's copy of the graph")?;
     let order = order::order(ctx, graph)?;
-    let copy = order::reorder(ctx, graph, &order)?;
+    let copy = relabelled(ctx, graph, &order)?;
     Ok(Some((Handed::given(copy, Some(reserved)), order)))
 }
 
@@ -377,8 +378,8 @@ impl Search<'_> {
     }
 
     /// Moves, refines and aggregates, level by level, from the partition `labels`. Returns the
-    /// partition in which no level moves any more, and whether anything moved. With `several`, the levels
-    /// that are small are searched several times.
+    /// partition in which no level moves any more, and whether anything moved. With `several`, the
+    /// levels that are small are searched several times.
     fn climb<A: Adjacency>(
         &self,
         adjacency: &A,

@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod knn;
 pub mod leiden;
 pub mod points;
+mod relabel;
 pub mod spectral;
 pub mod umap;
 

@@ -5,6 +5,7 @@ mod components;
 mod solve;
 mod walk;
 
+use crate::relabel::relabelled;
 use crate::umap::{check_graph, order, random};
 use crate::{Handed, Points, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
@@ -198,31 +199,6 @@ fn connected(ctx: &Context, graph: Handed<'_>, dim: usize, seed: u64) -> Result<
         layout[v as usize * dim..][..dim].copy_from_slice(row);
     }
     Ok(layout)
-}
-
-/// `graph` with vertex `order[i]` as its vertex i.
-fn relabelled(ctx: &Context, graph: &WeightedGraph, order: &[u32]) -> Result<WeightedGraph> {
-    let mut place = vec![0u32; order.len()];
-    for (i, &v) in order.iter().enumerate() {
-        place[v as usize] = i as u32;
-    }
-    let mut moved = WeightedGraph {
-        indptr: Vec::with_capacity(order.len() + 1),
-        indices: Vec::with_capacity(graph.indices.len()),
-        weights: Vec::with_capacity(graph.weights.len()),
-    };
-    moved.indptr.push(0);
-    for (i, &v) in order.iter().enumerate() {
-        if i.is_multiple_of(1 << 14) {
-            ctx.cancel().check()?;
-        }
-        let row = graph.row(v as usize);
-        let tails = graph.indices[row.clone()].iter();
-        moved.indices.extend(tails.map(|&j| place[j as usize]));
-        moved.weights.extend_from_slice(&graph.weights[row]);
-        moved.indptr.push(moved.indices.len() as u64);
-    }
-    Ok(moved)
 }
 
 fn solved(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {

@@ -10,7 +10,7 @@ use cellmill_engine::op::{Op, Pipeline};
 use cellmill_engine::reduce::{CellTotals, CountCheck, Gram, GroupMoments, GroupSums, Term, Via};
 use cellmill_engine::run::smallest_stage;
 use cellmill_engine::{Block, Context, Error, Grid, Reduce, Sink, Source, sink};
-use cellmill_graph::{WeightedGraph, fuzzy, knn, leiden, umap};
+use cellmill_graph::{KnnGraph, WeightedGraph, fuzzy, knn, leiden, umap};
 use serde::Serialize;
 
 /// Memory that the program itself takes: code, the HDF5 library's caches, threads.
@@ -175,7 +175,7 @@ fn of_graph(
     let search = knn::bytes(n, used, k, asked.method, asked.metric);
     let scores = 4 * n * n_comps;
     let graph = WeightedGraph::bytes(n, nnz);
-    let lists = pp::neighbors::lists_bytes(n, k);
+    let lists = KnnGraph::bytes(n, k);
     // Row starts of the distances stay; their entries wait.
     let starts = 8 * n;
     let distances = pp::neighbors::distance_bytes(exact) * n * k;

@@ -11,6 +11,7 @@ use cellmill_engine::grid::BLOCK_ENTRIES;
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::{BlockKrylov, MOST_GRAM};
 use cellmill_engine::{Context, Op, Source};
+use cellmill_graph::knn;
 use cellmill_io::H5ad;
 use serde::Serialize;
 use std::path::Path;
@@ -107,6 +108,8 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
     };
     let scores = 4 * n * n_comps;
     let needs = needs::needs(ctx, &input, &qc, params)?;
+    let asked = pp::neighbors::asked(params);
+    let exact = knn::is_exact(n as usize, asked.method, asked.metric);
     let of_graph = |names: &[&str]| {
         let found = needs
             .stages
@@ -253,7 +256,7 @@ pub fn plan(ctx: &Context, file: &Path, params: &RunParams) -> Result<RunPlan> {
             vec![format!(
                 "obsp/distances, obsp/connectivities: {} neighbours, {}",
                 params.n_neighbors,
-                if n < 8192 { "exact" } else { "approximate" }
+                if exact { "exact" } else { "approximate" }
             )],
             of_graph(&["neighbours", "connectivities"]),
         ),

@@ -21,7 +21,7 @@ use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
 use crate::{Error, Result, keys, needs, pp, tl};
 use cellmill_engine::{Context, Event, Reservation, Source};
-use cellmill_graph::{Points, fuzzy, fuzzy_simplicial_set, leiden, umap};
+use cellmill_graph::{KnnGraph, Points, fuzzy, fuzzy_simplicial_set, leiden, umap};
 use cellmill_io::H5ad;
 use std::path::Path;
 use tl::leiden::Keeper;
@@ -225,7 +225,7 @@ pub fn run_on(
     let k = knn.k as u64;
     let lists_held = ctx
         .budget()
-        .reserve(pp::neighbors::lists_bytes(n, k), "the neighbour lists")?;
+        .reserve(KnnGraph::bytes(n, k), "the neighbour lists")?;
     let mut scores = Waiting::new("X_pca", std::mem::take(&mut pca.scores), scores_held);
     scores.make_room(ctx, fuzzy::bytes(n, k))?;
     give_back();

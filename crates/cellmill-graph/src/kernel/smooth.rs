@@ -4,6 +4,7 @@
 //! wait for each other. Multiplications and additions are never fused, divisions are true ones
 //! and sums have a fixed order: the bits are the same on every instruction set.
 
+use super::cell::ROUND;
 use super::{Kernel, dispatched};
 
 /// Points whose bandwidths are sought at once.
@@ -132,8 +133,6 @@ fn strength(distance: f32, rho: f32, sigma: f32) -> f32 {
 /// e^x for x ≤ 0 to about 1 ulp, without branches; 1 at 0, and no smaller than e^-87.
 #[inline(always)]
 fn exp_fast(x: f32) -> f32 {
-    // Adding 1.5 · 2^23 leaves the nearest integer in the low bits.
-    const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = if x > -87.0 { x } else { -87.0 };

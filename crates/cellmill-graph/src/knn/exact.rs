@@ -13,7 +13,11 @@ const QUERIES: usize = 16;
 
 /// Bytes that a search reserves: the lists, and the points in f64.
 pub(super) fn bytes(n: u64, d: u64, k: u64) -> u64 {
-    n * (12 * k + 8 * d)
+    KnnGraph::bytes(n, k) + copy_bytes(n, d)
+}
+
+fn copy_bytes(n: u64, d: u64) -> u64 {
+    8 * n * d
 }
 
 /// Finds the `k` nearest of every point by looking at all pairs.
@@ -28,10 +32,10 @@ pub(super) fn search(ctx: &Context, points: Points, k: usize, metric: Metric) ->
     });
     let _graph = ctx
         .budget()
-        .reserve(n as u64 * k as u64 * 12, "the neighbour lists")?;
+        .reserve(KnnGraph::bytes(n as u64, k as u64), "the neighbour lists")?;
     let _copy = ctx
         .budget()
-        .reserve(n as u64 * d as u64 * 8, "the points in f64")?;
+        .reserve(copy_bytes(n as u64, d as u64), "the points in f64")?;
 
     let coordinates = coordinates(points, metric);
     let mut indices = vec![0u32; n * k];

@@ -18,8 +18,8 @@ const AGAIN: usize = 2;
 const SEEN: usize = 1024;
 
 /// The `k` nearest of each point among the points of its list and of the lists of the nearer half
-/// of these (and of more, where its cells had missed nearer ones), by exact differences in f32: `k` keys a point, in order, for the points at
-/// `places`. `progress` is told of every few hundred points.
+/// of these (and of more, where its cells had missed nearer ones), by exact differences in f32: `k`
+/// keys a point, in order, for the points at `places`. `progress` is told of every few hundred points.
 pub(super) fn pull(
     ctx: &Context,
     isa: Isa,

@@ -27,13 +27,13 @@ pub(super) fn bytes(n: u64, d: u64, k: u64) -> u64 {
     let lists = 8 * list_length(k as usize) as u64;
     let searching = points + (lists + PLAN_BYTES).max(PLANNING_BYTES);
     let pulling = points + lists + 4 + 8 * k;
-    let finishing = 4 + 8 * k + finish_bytes(k);
-    n * searching.max(pulling).max(finishing)
+    let finishing = n * (4 + 8 * k) + finish_bytes(n, k);
+    (n * searching.max(pulling)).max(finishing)
 }
 
-/// Bytes of a point of the graph, and its place.
-pub(super) fn finish_bytes(k: u64) -> u64 {
-    k * 12 + 4
+/// Bytes of the graph, and of the place of each point.
+pub(super) fn finish_bytes(n: u64, k: u64) -> u64 {
+    KnnGraph::bytes(n, k) + 4 * n
 }
 
 /// An approximate search between its stages.
@@ -130,7 +130,7 @@ impl<'a> Search<'a> {
             drop(prepared);
             let _graph = ctx
                 .budget()
-                .reserve(n * finish_bytes(k as u64), "the neighbour graph")?;
+                .reserve(finish_bytes(n, k as u64), "the neighbour graph")?;
             finish::finish(ctx, points, metric, &order, &nearest, k, scale)
         })
     }

@@ -341,7 +341,7 @@ pub fn finish_search(
         ));
     }
     let _graph = ctx.budget().reserve(
-        n as u64 * search::finish_bytes(k as u64),
+        search::finish_bytes(n as u64, k as u64),
         "the neighbour graph",
     )?;
     ctx.pool()

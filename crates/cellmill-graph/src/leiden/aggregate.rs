@@ -3,11 +3,9 @@
 use super::communities::Members;
 use super::level::{Adjacency, Aggregate, PIECE, Rows};
 use super::tally::Tally;
+use crate::graph::AHEAD;
 use cellmill_engine::{Context, Error, Result};
 use rayon::prelude::*;
-
-/// Rows that are asked for ahead of the one that is read.
-const AHEAD: usize = 8;
 
 /// Makes each of the `count` communities of `of` a vertex. Returns the graph and its node
 /// weights; edges inside a community are left out, since no move can change them.

@@ -14,6 +14,7 @@ use super::level::{Adjacency, Rule};
 use super::local_move::{Queue, Wish, best_move};
 use super::rng::{Rng, derive, mix};
 use super::tally::Tally;
+use crate::graph::AHEAD;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,8 +29,6 @@ const GROUP: usize = 1024;
 /// Vertices that one task of a group takes.
 const CHUNK: usize = 256;
 
-/// Rows that are asked for ahead of the one that is read.
-const AHEAD: usize = 8;
 /// A group is joined to the next ones while fewer than one in so many vertices wish.
 const FEW: usize = 64;
 /// Groups that are joined, at most.

@@ -35,9 +35,7 @@ impl Adjacency for Weighted<'_> {
 
     #[inline]
     fn expect(&self, vertex: usize) {
-        let row = self.graph.row(vertex);
-        prefetch(&self.graph.indices[row.clone()]);
-        prefetch(&self.graph.weights[row]);
+        self.graph.expect(vertex);
     }
 }
 

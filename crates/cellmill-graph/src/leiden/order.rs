@@ -5,16 +5,12 @@
 //! each next to the one before, are laid out one after the other instead.
 
 use crate::WeightedGraph;
+use crate::graph::AHEAD;
 use crate::kernel::prefetch;
 use cellmill_engine::{Context, Result};
-use rayon::prelude::*;
 
 /// Vertices in a piece.
 const PIECE: usize = 512;
-/// Rows that are asked for ahead of the one that is read.
-const AHEAD: usize = 8;
-/// Rows that one task of the copy takes.
-const CHUNK: usize = 4096;
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -63,71 +59,10 @@ pub(super) fn order(ctx: &Context, graph: &WeightedGraph) -> Result<Vec<u32>> {
     }
 }
 
-/// The same graph with vertex `order[i]` called `i`. Columns keep the order of the old row.
-///
-/// # Errors
-/// When the run is cancelled.
-pub(super) fn reorder(
-    ctx: &Context,
-    graph: &WeightedGraph,
-    order: &[u32],
-) -> Result<WeightedGraph> {
-    let mut place = vec![0; order.len()];
-    for (i, &v) in order.iter().enumerate() {
-        place[v as usize] = i as u32;
-    }
-    let mut indptr = Vec::with_capacity(order.len() + 1);
-    indptr.push(0);
-    let mut end = 0;
-    for &v in order {
-        end += graph.row(v as usize).len() as u64;
-        indptr.push(end);
-    }
-    let mut indices = vec![0; end as usize];
-    let mut weights = vec![0.0; end as usize];
-    let mut parts = Vec::with_capacity(order.len().div_ceil(CHUNK));
-    let (mut columns, mut values) = (&mut indices[..], &mut weights[..]);
-    for chunk in order.chunks(CHUNK) {
-        let length = chunk
-            .iter()
-            .map(|&v| graph.row(v as usize).len())
-            .sum::<usize>();
-        let (head, tail) = columns.split_at_mut(length);
-        let (value_head, value_tail) = values.split_at_mut(length);
-        (columns, values) = (tail, value_tail);
-        parts.push((chunk, head, value_head));
-    }
-    parts
-        .into_par_iter()
-        .try_for_each(|(chunk, columns, values)| {
-            ctx.cancel().check()?;
-            let mut at = 0;
-            for (i, &v) in chunk.iter().enumerate() {
-                if let Some(&later) = chunk.get(i + AHEAD) {
-                    let row = graph.row(later as usize);
-                    prefetch(&graph.indices[row.clone()]);
-                    prefetch(&graph.weights[row]);
-                }
-                let row = graph.row(v as usize);
-                let end = at + row.len();
-                values[at..end].copy_from_slice(&graph.weights[row.clone()]);
-                for (column, &u) in columns[at..end].iter_mut().zip(&graph.indices[row]) {
-                    *column = place[u as usize];
-                }
-                at = end;
-            }
-            Ok(())
-        })?;
-    Ok(WeightedGraph {
-        indptr,
-        indices,
-        weights,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relabel::relabelled;
 
     #[test]
     fn the_reordered_graph_is_the_same_graph() {
@@ -157,7 +92,7 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..10_002).collect::<Vec<u32>>());
-        let moved = reorder(&ctx, &graph, &order).unwrap();
+        let moved = relabelled(&ctx, &graph, &order).unwrap();
         let mut far = 0;
         for (i, &v) in order.iter().enumerate() {
             let back = |e: usize| (order[moved.indices[e] as usize], moved.weights[e]);

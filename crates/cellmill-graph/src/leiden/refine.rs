@@ -8,11 +8,9 @@ use super::communities::Members;
 use super::level::{Adjacency, Rule};
 use super::rng::{Rng, derive};
 use super::tally::Tally;
+use crate::graph::AHEAD;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
-
-/// Rows that are asked for ahead of the one that is read.
-const AHEAD: usize = 8;
 
 /// A refinement of a partition.
 pub(super) struct Refined {

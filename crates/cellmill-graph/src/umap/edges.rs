@@ -70,6 +70,10 @@ impl Edges {
             }
         }
 
+        let kept = |vertex: u32| {
+            let row = graph.row(vertex as usize);
+            row.filter(move |&e| graph.weights[e] >= floor.min && graph.indices[e] != vertex)
+        };
         let lists: Vec<Vec<Runs>> = ctx.pool().install(|| {
             parts
                 .par_iter()
@@ -78,27 +82,18 @@ impl Edges {
                     // Counted first: growing vectors would take twice the memory.
                     let mut sizes = vec![0usize; count];
                     for &vertex in &order[range.clone()] {
-                        for e in graph.row(vertex as usize) {
-                            let tail = graph.indices[e];
-                            if graph.weights[e] >= floor.min && tail != vertex {
-                                sizes[place[tail as usize].0 as usize] += 1;
-                            }
+                        for e in kept(vertex) {
+                            sizes[place[graph.indices[e] as usize].0 as usize] += 1;
                         }
                     }
                     let mut to: Vec<Vec<Edge>> =
                         sizes.into_iter().map(Vec::with_capacity).collect();
                     for (local, &vertex) in order[range.clone()].iter().enumerate() {
                         ctx.cancel().check()?;
-                        for e in graph.row(vertex as usize) {
-                            let tail = graph.indices[e];
-                            if graph.weights[e] >= floor.min && tail != vertex {
-                                let (other, there) = place[tail as usize];
-                                to[other as usize].push((
-                                    local as u32,
-                                    there,
-                                    rate(graph.weights[e], floor.max),
-                                ));
-                            }
+                        for e in kept(vertex) {
+                            let (other, there) = place[graph.indices[e] as usize];
+                            let rate = rate(graph.weights[e], floor.max);
+                            to[other as usize].push((local as u32, there, rate));
                         }
                     }
                     Ok(to

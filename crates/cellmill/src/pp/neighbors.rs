@@ -100,11 +100,6 @@ pub fn distances(knn: KnnGraph) -> SparseMatrix {
     }
 }
 
-/// Bytes of the lists of `n` points with `k` neighbours each.
-pub(crate) fn lists_bytes(n: u64, k: u64) -> u64 {
-    12 * n * k
-}
-
 /// Bytes of an entry of the distances.
 pub(crate) fn distance_bytes(exact: bool) -> u64 {
     if exact { 12 } else { 8 }

@@ -215,43 +215,36 @@ impl WaitingGraph {
         WeightedGraph::bytes(self.n, self.nnz)
     }
 
-    /// The graph in memory.
+    /// The graph in memory, and its reservation.
     ///
     /// # Errors
     /// When the graph does not fit the budget, scratch cannot be read, or the run is cancelled.
-    pub(super) fn fetch(&mut self, ctx: &Context) -> Result<&WeightedGraph> {
-        let bytes = self.bytes();
-        let (graph, _) = match (&mut self.here, &self.aside) {
-            (Some(here), _) => here,
-            (here, Some((indptr, indices, weights))) => {
-                let memory = ctx.budget().reserve(bytes, GRAPH)?;
+    pub(super) fn take(&mut self, ctx: &Context) -> Result<(WeightedGraph, Reservation)> {
+        match (self.here.take(), &self.aside) {
+            (Some(here), _) => Ok(here),
+            (None, Some((indptr, indices, weights))) => {
+                let memory = ctx.budget().reserve(self.bytes(), GRAPH)?;
                 let graph = WeightedGraph {
                     indptr: indptr.read(ctx)?,
                     indices: indices.read(ctx)?,
                     weights: weights.read(ctx)?,
                 };
-                here.insert((graph, memory))
+                Ok((graph, memory))
             }
             (None, None) => {
-                return Err(cellmill_engine::Error::Bug(
-                    "the graph was given away unkept".to_owned(),
-                )
-                .into());
+                let text = "the neighbour graph was taken twice".to_owned();
+                Err(cellmill_engine::Error::Bug(text).into())
             }
-        };
-        Ok(graph)
+        }
     }
 
-    /// The graph and its reservation.
+    /// The graph, lent.
     ///
     /// # Errors
-    /// As [`WaitingGraph::fetch`].
-    pub(super) fn take(mut self, ctx: &Context) -> Result<(WeightedGraph, Option<Reservation>)> {
-        self.fetch(ctx)?;
-        Ok(match self.here {
-            Some((graph, memory)) => (graph, Some(memory)),
-            None => unreachable!("fetched above"),
-        })
+    /// As [`WaitingGraph::take`].
+    pub(super) fn fetch(&mut self, ctx: &Context) -> Result<&WeightedGraph> {
+        let here = self.take(ctx)?;
+        Ok(&self.here.insert(here).0)
     }
 }
 
@@ -261,21 +254,19 @@ impl Keeper for WaitingGraph {
     }
 
     fn hand(&mut self, ctx: &Context, room: u64) -> Result<Handed<'_>> {
-        self.fetch(ctx)?;
-        if ctx.budget().free() < room
-            && let Some((graph, memory)) = self.here.take()
-        {
-            if self.aside.is_none() {
-                self.aside = Some((
-                    Aside::write(ctx, &graph.indptr, GRAPH)?,
-                    Aside::write(ctx, &graph.indices, GRAPH)?,
-                    Aside::write(ctx, &graph.weights, GRAPH)?,
-                ));
-                say(ctx, GRAPH, self.bytes());
-            }
-            return Ok(Handed::given(graph, Some(memory)));
+        let (graph, memory) = self.take(ctx)?;
+        if ctx.budget().free() >= room {
+            return Ok((&self.here.insert((graph, memory)).0).into());
         }
-        Ok(self.fetch(ctx)?.into())
+        if self.aside.is_none() {
+            self.aside = Some((
+                Aside::write(ctx, &graph.indptr, GRAPH)?,
+                Aside::write(ctx, &graph.indices, GRAPH)?,
+                Aside::write(ctx, &graph.weights, GRAPH)?,
+            ));
+            say(ctx, GRAPH, self.bytes());
+        }
+        Ok(Handed::given(graph, Some(memory)))
     }
 }
 
