@@ -5,16 +5,16 @@
 //! lane after the other, so that lanes which share an end add up. Multiplications and additions
 //! are never fused and divisions are true ones: the bits are the same on every instruction set.
 
+mod ends;
+mod fire;
+
 use super::Isa;
+use fire::{BATCH, Fire, Fired};
 
 /// Edges in one step.
 pub(crate) const LANES: usize = 32;
 /// Negative samples in a pool.
 pub(crate) const POOL: usize = 16_384;
-/// Edges whose schedule is looked at in one go.
-const BATCH: usize = 4096;
-/// The golden ratio in 32 bits: consecutive edges start far apart in the schedule.
-const STRIDE: u32 = 0x9E37_79B9;
 
 /// Edges from one range of points to another (or the same), with the schedule's rates.
 ///
@@ -141,19 +141,21 @@ pub(crate) fn step<const D: usize>(
     // target features of `isa`.
     unsafe {
         match isa {
-            Isa::Portable | Isa::Neon => run(edges, range, head, tail, pool, parameters),
+            Isa::Portable | Isa::Neon => run::<D, fire::Portable>(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => run_avx512(edges, range, head, tail, pool, parameters),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => run(edges, range, head, tail, pool, parameters),
+            Isa::Avx2 | Isa::Avx512 => {
+                run::<D, fire::Portable>(edges, range, head, tail, pool, parameters)
+            }
         }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,popcnt")]
 unsafe fn run_avx2<const D: usize>(
     edges: &EdgeList,
     range: std::ops::Range<usize>,
@@ -163,11 +165,11 @@ unsafe fn run_avx2<const D: usize>(
     parameters: &Step,
 ) {
     // SAFETY: as for `run`.
-    unsafe { run(edges, range, head, tail, pool, parameters) }
+    unsafe { run::<D, fire::Avx2>(edges, range, head, tail, pool, parameters) }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,popcnt")]
 unsafe fn run_avx512<const D: usize>(
     edges: &EdgeList,
     range: std::ops::Range<usize>,
@@ -177,14 +179,14 @@ unsafe fn run_avx512<const D: usize>(
     parameters: &Step,
 ) {
     // SAFETY: as for `run`.
-    unsafe { run(edges, range, head, tail, pool, parameters) }
+    unsafe { run::<D, fire::Avx512>(edges, range, head, tail, pool, parameters) }
 }
 
 /// # Safety
 /// Every index of `edges` must be within the memory behind `head` and `tail`, to which nobody
 /// else has access; `range` must lie inside the list, and the pool's axes must be complete.
 #[inline(always)]
-unsafe fn run<const D: usize>(
+unsafe fn run<const D: usize, F: Fire>(
     edges: &EdgeList,
     range: std::ops::Range<usize>,
     head: *mut [f32; D],
@@ -192,72 +194,36 @@ unsafe fn run<const D: usize>(
     pool: &Pool<D>,
     parameters: &Step,
 ) {
-    let mut fired_head = [0u32; BATCH + LANES];
-    let mut fired_tail = [0u32; BATCH + LANES];
+    let mut fired = Fired::none();
     let mut state = parameters.seed;
     let mut start = range.start;
     while start < range.end {
         let end = range.end.min(start + BATCH);
-        let fired = fire(
-            edges,
-            start..end,
-            parameters.epoch,
-            &mut fired_head,
-            &mut fired_tail,
-        );
+        // SAFETY: the caller's instruction set is the machine's.
+        let count = unsafe { F::fire(edges, start..end, parameters.epoch, &mut fired) };
         start = end;
-        if fired == 0 {
+        if count == 0 {
             continue;
         }
         // The lanes beyond the last edge compute on a copy of the first and are not stored.
         for lane in 0..LANES {
-            fired_head[fired + lane] = fired_head[0];
-            fired_tail[fired + lane] = fired_tail[0];
+            fired.head[count + lane] = fired.head[0];
+            fired.tail[count + lane] = fired.tail[0];
         }
+        let (heads, tails) = (&fired.head[..count + LANES], &fired.tail[..count + LANES]);
         let mut first = 0;
-        while first < fired {
+        while let (Some(h), Some(t)) = (heads[first..].first_chunk(), tails[first..].first_chunk())
+            && first < count
+        {
+            let next = first + LANES;
+            ends::expect(head, &heads[next.min(count)..(next + LANES).min(count)]);
+            ends::expect(tail, &tails[next.min(count)..(next + LANES).min(count)]);
+            let live = (count - first).min(LANES);
             // SAFETY: the fired indices are indices of the list.
-            unsafe {
-                lanes(
-                    &fired_head[first..first + LANES],
-                    &fired_tail[first..first + LANES],
-                    (fired - first).min(LANES),
-                    head,
-                    tail,
-                    pool,
-                    parameters,
-                    &mut state,
-                );
-            }
-            first += LANES;
+            unsafe { lanes(h, t, live, head, tail, pool, parameters, &mut state) };
+            first = next;
         }
     }
-}
-
-/// Collects the edges of `range` that fire in this epoch and returns how many do.
-///
-/// The schedule has no state: an edge fires when its phase, which advances by its rate, wraps.
-#[inline(always)]
-fn fire(
-    edges: &EdgeList,
-    range: std::ops::Range<usize>,
-    epoch: u32,
-    fired_head: &mut [u32; BATCH + LANES],
-    fired_tail: &mut [u32; BATCH + LANES],
-) -> usize {
-    let mut phase = (range.start as u32).wrapping_mul(STRIDE);
-    let heads = &edges.head[range.clone()];
-    let tails = &edges.tail[range.clone()];
-    let rates = &edges.rate[range];
-    let mut fired = 0;
-    for ((&head, &tail), &rate) in heads.iter().zip(tails).zip(rates) {
-        let slot = fired & (BATCH - 1);
-        fired_head[slot] = head;
-        fired_tail[slot] = tail;
-        fired += usize::from(phase.wrapping_add(epoch.wrapping_mul(rate)) < rate);
-        phase = phase.wrapping_add(STRIDE);
-    }
-    fired
 }
 
 type Lanes = [f32; LANES];
@@ -269,8 +235,8 @@ type Lanes = [f32; LANES];
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
 unsafe fn lanes<const D: usize>(
-    heads: &[u32],
-    tails: &[u32],
+    heads: &[u32; LANES],
+    tails: &[u32; LANES],
     live: usize,
     head: *mut [f32; D],
     tail: *mut [f32; D],
@@ -286,22 +252,8 @@ unsafe fn lanes<const D: usize>(
         negatives,
         ..
     } = *parameters;
-    let mut before: [Lanes; D] = [[0.0; LANES]; D];
-    let mut other: [Lanes; D] = [[0.0; LANES]; D];
-    for lane in 0..LANES {
-        // SAFETY: the caller's indices are in range.
-        let (h, t) = unsafe {
-            (
-                *head.add(heads[lane] as usize),
-                *tail.add(tails[lane] as usize),
-            )
-        };
-        for d in 0..D {
-            before[d][lane] = h[d];
-            other[d][lane] = t[d];
-        }
-    }
-
+    // SAFETY: the caller's indices are in range.
+    let (before, other) = unsafe { (ends::gather(head, heads), ends::gather(tail, tails)) };
     let mut here = before;
     let mut pull: [Lanes; D] = [[0.0; LANES]; D];
     let pull_scale = -2.0 * a * b;
@@ -347,12 +299,9 @@ unsafe fn lanes<const D: usize>(
         // SAFETY: as above. The ends are changed one lane after the other, so lanes that share
         // an end add up.
         unsafe {
-            let h = head.add(heads[lane] as usize).cast::<f32>();
-            let t = tail.add(tails[lane] as usize).cast::<f32>();
-            for d in 0..D {
-                *h.add(d) += here[d][lane] - before[d][lane];
-                *t.add(d) -= pull[d][lane];
-            }
+            let change = std::array::from_fn(|d| here[d][lane] - before[d][lane]);
+            ends::add(head, heads[lane], change);
+            ends::add(tail, tails[lane], std::array::from_fn(|d| -pull[d][lane]));
         }
     }
 }
@@ -418,26 +367,5 @@ mod tests {
             }
         }
         assert!(pow(0.0, 1.3) < 1e-30);
-    }
-
-    #[test]
-    fn an_edge_fires_as_often_as_its_rate_says() {
-        let mut edges = EdgeList::new(1000, 1000, 1000);
-        for i in 0..1000 {
-            edges.push(i, i, (i + 1) * 4_000_000);
-        }
-        let mut fired = vec![0; 1000];
-        let (mut heads, mut tails) = ([0; BATCH + LANES], [0; BATCH + LANES]);
-        for epoch in 0..200 {
-            let count = fire(&edges, 0..1000, epoch, &mut heads, &mut tails);
-            heads[..count].iter().for_each(|&h| fired[h as usize] += 1);
-        }
-        for (i, fired) in fired.into_iter().enumerate() {
-            let expected = 200.0 * ((i + 1) as f64 * 4e6) / 4_294_967_296.0;
-            assert!(
-                (f64::from(fired) - expected).abs() <= 1.0,
-                "{i}: {fired} {expected}"
-            );
-        }
     }
 }

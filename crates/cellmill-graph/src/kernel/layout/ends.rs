@@ -1,0 +1,86 @@
+//! The positions of the ends of edges: read, asked for ahead, and moved.
+//!
+//! In two dimensions a position is eight bytes, which x86-64 moves in one go: a look at each
+//! coordinate alone, or the machine's gathers, take several times as long.
+
+use super::{LANES, Lanes};
+
+/// The points `at`, one array an axis.
+///
+/// # Safety
+/// Every index must be within the memory behind `points`.
+#[inline(always)]
+pub(super) unsafe fn gather<const D: usize>(
+    points: *const [f32; D],
+    at: &[u32; LANES],
+) -> [Lanes; D] {
+    let mut axes = [[0.0; LANES]; D];
+    #[cfg(target_arch = "x86_64")]
+    if D == 2 {
+        use std::arch::x86_64::*;
+        // SAFETY: the caller's indices are in range, a point is eight bytes, and SSE2 is part of
+        // x86-64; four lanes are written from lane 4 q of LANES.
+        unsafe {
+            let points = points.cast::<f64>();
+            for q in 0..LANES / 4 {
+                let two = |l: usize| {
+                    let first = _mm_load_sd(points.add(at[l] as usize));
+                    _mm_castpd_ps(_mm_loadh_pd(first, points.add(at[l + 1] as usize)))
+                };
+                let (low, high) = (two(4 * q), two(4 * q + 2));
+                let x = _mm_shuffle_ps::<0b10_00_10_00>(low, high);
+                let y = _mm_shuffle_ps::<0b11_01_11_01>(low, high);
+                _mm_storeu_ps(axes[0].as_mut_ptr().add(4 * q), x);
+                _mm_storeu_ps(axes[1].as_mut_ptr().add(4 * q), y);
+            }
+        }
+        return axes;
+    }
+    for lane in 0..LANES {
+        // SAFETY: the caller's indices are in range.
+        let point = unsafe { *points.add(at[lane] as usize) };
+        for d in 0..D {
+            axes[d][lane] = point[d];
+        }
+    }
+    axes
+}
+
+/// Asks for the points `at` before they are needed.
+#[inline(always)]
+pub(super) fn expect<const D: usize>(points: *const [f32; D], at: &[u32]) {
+    #[cfg(target_arch = "x86_64")]
+    for &i in at {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(points.wrapping_add(i as usize).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (points, at);
+}
+
+/// Adds `change` to point `at`.
+///
+/// # Safety
+/// The index must be within the memory behind `points`.
+#[inline(always)]
+pub(super) unsafe fn add<const D: usize>(points: *mut [f32; D], at: u32, change: [f32; D]) {
+    // SAFETY: the caller's index is in range.
+    let point = unsafe { points.add(at as usize).cast::<f32>() };
+    #[cfg(target_arch = "x86_64")]
+    if D == 2 {
+        use std::arch::x86_64::*;
+        // SAFETY: a point and its change are eight bytes, and SSE2 is part of x86-64.
+        unsafe {
+            let here = _mm_load_sd(point.cast::<f64>());
+            let change = _mm_load_sd(change.as_ptr().cast::<f64>());
+            let sum = _mm_add_ps(_mm_castpd_ps(here), _mm_castpd_ps(change));
+            _mm_store_sd(point.cast::<f64>(), _mm_castps_pd(sum));
+        }
+        return;
+    }
+    for (d, change) in change.into_iter().enumerate() {
+        // SAFETY: a point has D coordinates.
+        unsafe { *point.add(d) += change };
+    }
+}
