@@ -1,6 +1,6 @@
 //! The two graphs that travel between the steps.
 
-use crate::kernel::prefetch;
+use crate::kernel::{prefetch, prefetch_at};
 use cellmill_engine::{Error, Result};
 
 /// The k nearest neighbours of every point, the point itself not among them.
@@ -140,6 +140,39 @@ impl WeightedGraph {
     pub(crate) fn expect(&self, i: usize) {
         prefetch(&self.indices[self.row(i)]);
         prefetch(&self.weights[self.row(i)]);
+    }
+
+    /// Drops the entries that `keep`, given column and weight, refuses.
+    pub(crate) fn keep(&mut self, keep: impl Fn(u32, f32) -> bool) {
+        let (mut end, mut start) = (0, 0);
+        for i in 0..self.n() {
+            let row = start..self.indptr[i + 1] as usize;
+            start = row.end;
+            for e in row {
+                if keep(self.indices[e], self.weights[e]) {
+                    self.indices[end] = self.indices[e];
+                    self.weights[end] = self.weights[e];
+                    end += 1;
+                }
+            }
+            self.indptr[i + 1] = end as u64;
+        }
+        self.indices.truncate(end);
+        self.weights.truncate(end);
+        self.indices.shrink_to_fit();
+        self.weights.shrink_to_fit();
+    }
+
+    /// Asks, ahead of the walk along `rows` that stands at place `at`, for what it will read: the
+    /// entries of a row, and then the elements of `table` that a nearer row points to.
+    #[inline]
+    pub(crate) fn expect_along<T>(&self, rows: &[u32], at: usize, table: &[T]) {
+        if let Some(&later) = rows.get(at + 2 * AHEAD) {
+            self.expect(later as usize);
+        }
+        if let Some(&later) = rows.get(at + AHEAD) {
+            prefetch_at(table.as_ptr(), &self.indices[self.row(later as usize)]);
+        }
     }
 
     /// The entries of row `i`.

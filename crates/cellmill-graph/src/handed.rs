@@ -35,23 +35,7 @@ impl<'a> Handed<'a> {
             )?),
         };
         let mut graph = self.graph.into_owned();
-        let (mut end, mut start) = (0, 0);
-        for i in 0..graph.n() {
-            let row = start..graph.indptr[i + 1] as usize;
-            start = row.end;
-            for e in row {
-                if keep(graph.weights[e]) {
-                    graph.indices[end] = graph.indices[e];
-                    graph.weights[end] = graph.weights[e];
-                    end += 1;
-                }
-            }
-            graph.indptr[i + 1] = end as u64;
-        }
-        graph.indices.truncate(end);
-        graph.weights.truncate(end);
-        graph.indices.shrink_to_fit();
-        graph.weights.shrink_to_fit();
+        graph.keep(|_, weight| keep(weight));
         Ok(Self::given(graph, memory))
     }
 }

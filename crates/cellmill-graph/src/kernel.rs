@@ -192,6 +192,20 @@ pub(crate) fn prefetch<T>(row: &[T]) {
     let _ = row;
 }
 
+/// Asks for the elements `at` of an array that begins at `first` before they are needed, where the
+/// machine can be asked.
+#[inline(always)]
+pub(crate) fn prefetch_at<T>(first: *const T, at: &[u32]) {
+    #[cfg(target_arch = "x86_64")]
+    for &i in at {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(i as usize).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (first, at);
+}
+
 /// Rows that are asked for ahead of the one that is read.
 const AHEAD: usize = 8;
 

@@ -1,4 +1,4 @@
-//! The same graph with its vertices in another order.
+//! The same graph with its vertices in another order, or some of them alone.
 
 use crate::WeightedGraph;
 use crate::graph::AHEAD;
@@ -7,6 +7,9 @@ use rayon::prelude::*;
 
 /// Rows that one task takes.
 const CHUNK: usize = 4096;
+
+/// The place of a vertex that is left out.
+const NOWHERE: u32 = u32::MAX;
 
 /// The same graph with vertex `order[i]` called `i`. Columns keep the order of the old row.
 ///
@@ -17,55 +20,74 @@ pub(crate) fn relabelled(
     graph: &WeightedGraph,
     order: &[u32],
 ) -> Result<WeightedGraph> {
-    let mut place = vec![0; order.len()];
+    let mut place = vec![NOWHERE; graph.n()];
     for (i, &v) in order.iter().enumerate() {
         place[v as usize] = i as u32;
     }
-    let mut indptr = Vec::with_capacity(order.len() + 1);
+    part(ctx, graph, order, &place, |_| true)
+}
+
+/// The graph of `members` alone, member `i` called `i`: those vertices that `inside` says yes to,
+/// whose places among the members are `place`. Columns keep the order of the old row.
+///
+/// # Errors
+/// When the run is cancelled.
+pub(crate) fn part(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    members: &[u32],
+    place: &[u32],
+    inside: impl Fn(u32) -> bool + Sync,
+) -> Result<WeightedGraph> {
+    let mut indptr = Vec::with_capacity(members.len() + 1);
     indptr.push(0);
     let mut end = 0;
-    for &v in order {
+    for &v in members {
         end += graph.row(v as usize).len() as u64;
         indptr.push(end);
     }
     let mut indices = vec![0; end as usize];
     let mut weights = vec![0.0; end as usize];
-    let mut parts = Vec::with_capacity(order.len().div_ceil(CHUNK));
+    let mut parts = Vec::with_capacity(members.len().div_ceil(CHUNK));
     let (mut columns, mut values) = (&mut indices[..], &mut weights[..]);
-    for chunk in order.chunks(CHUNK) {
-        let length = chunk
-            .iter()
-            .map(|&v| graph.row(v as usize).len())
-            .sum::<usize>();
+    for (chunk, starts) in members.chunks(CHUNK).zip(indptr.chunks(CHUNK)) {
+        let last = chunk.last().map_or(0, |&v| graph.row(v as usize).len());
+        let length = (starts[chunk.len() - 1] - starts[0]) as usize + last;
         let (head, tail) = columns.split_at_mut(length);
         let (value_head, value_tail) = values.split_at_mut(length);
         (columns, values) = (tail, value_tail);
         parts.push((chunk, head, value_head));
     }
-    ctx.pool().install(|| {
+    // The places of entries that lead out are left empty, and taken out afterwards.
+    let led_out: Vec<bool> = ctx.pool().install(|| {
         parts
             .into_par_iter()
-            .try_for_each(|(chunk, columns, values)| {
+            .map(|(chunk, columns, values)| {
                 ctx.cancel().check()?;
-                let mut at = 0;
+                let (mut at, mut out) = (0, false);
                 for (i, &v) in chunk.iter().enumerate() {
-                    if let Some(&later) = chunk.get(i + AHEAD) {
-                        graph.expect(later as usize);
-                    }
+                    graph.expect_along(chunk, i, place);
                     let row = graph.row(v as usize);
                     let end = at + row.len();
                     values[at..end].copy_from_slice(&graph.weights[row.clone()]);
                     for (column, &u) in columns[at..end].iter_mut().zip(&graph.indices[row]) {
-                        *column = place[u as usize];
+                        let there = inside(u);
+                        out |= !there;
+                        *column = if there { place[u as usize] } else { NOWHERE };
                     }
                     at = end;
                 }
-                Ok::<_, cellmill_engine::Error>(())
+                Ok(out)
             })
+            .collect::<Result<_>>()
     })?;
-    Ok(WeightedGraph {
+    let mut graph = WeightedGraph {
         indptr,
         indices,
         weights,
-    })
+    };
+    if led_out.contains(&true) {
+        graph.keep(|entry, _| entry != NOWHERE);
+    }
+    Ok(graph)
 }

@@ -8,7 +8,7 @@
 mod ends;
 mod fire;
 
-use super::Isa;
+use super::{Isa, prefetch_at};
 use fire::{BATCH, Fire, Fired};
 
 /// Edges in one step.
@@ -216,8 +216,8 @@ unsafe fn run<const D: usize, F: Fire>(
             && first < count
         {
             let next = first + LANES;
-            ends::expect(head, &heads[next.min(count)..(next + LANES).min(count)]);
-            ends::expect(tail, &tails[next.min(count)..(next + LANES).min(count)]);
+            prefetch_at(head, &heads[next.min(count)..(next + LANES).min(count)]);
+            prefetch_at(tail, &tails[next.min(count)..(next + LANES).min(count)]);
             let live = (count - first).min(LANES);
             // SAFETY: the fired indices are indices of the list.
             unsafe { lanes(h, t, live, head, tail, pool, parameters, &mut state) };

@@ -125,7 +125,9 @@ pub(crate) fn contract(
                     let mut touched = Vec::new();
                     for c in b * block..count.min((b + 1) * block) {
                         let mut inside = 0.0f64;
-                        for &v in &members[starts[c] as usize..starts[c + 1] as usize] {
+                        let of_c = starts[c] as usize..starts[c + 1] as usize;
+                        for (at, &v) in of_c.clone().zip(&members[of_c]) {
+                            graph.expect_along(&members, at, &aggregates.of);
                             for e in graph.row(v as usize) {
                                 let to = aggregates.of[graph.indices[e] as usize];
                                 let weight = graph.weights[e];

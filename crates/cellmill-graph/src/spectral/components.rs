@@ -1,7 +1,7 @@
 //! Connected components, and where they lie relative to each other.
 
 use super::random;
-use crate::{Handed, Rows, WeightedGraph};
+use crate::{Handed, Rows, WeightedGraph, relabel};
 use cellmill_engine::{Context, Error, Result};
 use faer::{Mat, Side};
 
@@ -36,6 +36,10 @@ impl Components {
                 steps += 1;
                 if steps.is_multiple_of(1 << 14) {
                     ctx.cancel().check()?;
+                }
+                // What is on top now is looked at soon, if not next.
+                if let Some(&later) = queue.get(queue.len().wrapping_sub(2)) {
+                    graph.expect(later as usize);
                 }
                 for e in graph.row(v as usize) {
                     let j = graph.indices[e];
@@ -92,26 +96,9 @@ impl Components {
             WeightedGraph::bytes(members.len() as u64, entries as u64),
             "a part of the graph",
         )?;
-        let mut part = WeightedGraph {
-            indptr: Vec::with_capacity(members.len() + 1),
-            indices: Vec::with_capacity(entries),
-            weights: Vec::with_capacity(entries),
-        };
-        part.indptr.push(0);
-        for (i, &v) in members.iter().enumerate() {
-            if i.is_multiple_of(1 << 14) {
-                ctx.cancel().check()?;
-            }
-            for e in graph.row(v as usize) {
-                let j = graph.indices[e] as usize;
-                // An entry of weight 0 may lead to another component.
-                if self.of[j] as usize == c {
-                    part.indices.push(self.local[j]);
-                    part.weights.push(graph.weights[e]);
-                }
-            }
-            part.indptr.push(part.indices.len() as u64);
-        }
+        // An entry of weight 0 may lead to another component.
+        let inside = |j: u32| self.of[j as usize] as usize == c;
+        let part = relabel::part(ctx, graph, members, &self.local, inside)?;
         Ok(Handed::given(part, Some(memory)))
     }
 

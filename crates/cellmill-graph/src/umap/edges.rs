@@ -63,37 +63,45 @@ impl Edges {
         let order = order::order(ctx, graph)?;
         let parts = cut(graph, &order);
         let count = parts.len();
-        let mut place = vec![(0u8, 0u32); n];
-        for (part, range) in parts.iter().enumerate() {
-            for (local, &vertex) in order[range.clone()].iter().enumerate() {
-                place[vertex as usize] = (part as u8, local as u32);
-            }
+        let mut place = vec![0u32; n];
+        for (i, &vertex) in order.iter().enumerate() {
+            place[vertex as usize] = i as u32;
         }
+        let ends: Vec<u32> = parts.iter().map(|part| part.end as u32).collect();
+        let part_of = |place: u32| ends.iter().filter(|&&end| end <= place).count();
 
-        let kept = |vertex: u32| {
-            let row = graph.row(vertex as usize);
-            row.filter(move |&e| graph.weights[e] >= floor.min && graph.indices[e] != vertex)
-        };
         let lists: Vec<Vec<Runs>> = ctx.pool().install(|| {
             parts
                 .par_iter()
                 .enumerate()
                 .map(|(part, range)| {
+                    let members = &order[range.clone()];
+                    // What counts of row `local`, as places and weights.
+                    let kept = |local: usize| {
+                        graph.expect_along(members, local, &place);
+                        let vertex = members[local];
+                        graph.row(vertex as usize).filter_map({
+                            let place = &place;
+                            move |e| {
+                                let (to, weight) = (graph.indices[e], graph.weights[e]);
+                                (weight >= floor.min && to != vertex)
+                                    .then(|| (place[to as usize], weight))
+                            }
+                        })
+                    };
                     // Counted first: growing vectors would take twice the memory.
                     let mut sizes = vec![0usize; count];
-                    for &vertex in &order[range.clone()] {
-                        for e in kept(vertex) {
-                            sizes[place[graph.indices[e] as usize].0 as usize] += 1;
-                        }
+                    for local in 0..members.len() {
+                        kept(local).for_each(|(there, _)| sizes[part_of(there)] += 1);
                     }
                     let mut to: Vec<Vec<Edge>> =
                         sizes.into_iter().map(Vec::with_capacity).collect();
-                    for (local, &vertex) in order[range.clone()].iter().enumerate() {
+                    for local in 0..members.len() {
                         ctx.cancel().check()?;
-                        for e in kept(vertex) {
-                            let (other, there) = place[graph.indices[e] as usize];
-                            let rate = rate(graph.weights[e], floor.max);
-                            to[other as usize].push((local as u32, there, rate));
+                        for (there, weight) in kept(local) {
+                            let other = part_of(there);
+                            let tail = there - parts[other].start as u32;
+                            to[other].push((local as u32, tail, rate(weight, floor.max)));
                         }
                     }
                     Ok(to

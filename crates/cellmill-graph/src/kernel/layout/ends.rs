@@ -1,4 +1,4 @@
-//! The positions of the ends of edges: read, asked for ahead, and moved.
+//! The positions of the ends of edges: read and moved.
 //!
 //! In two dimensions a position is eight bytes, which x86-64 moves in one go: a look at each
 //! coordinate alone, or the machine's gathers, take several times as long.
@@ -44,19 +44,6 @@ pub(super) unsafe fn gather<const D: usize>(
         }
     }
     axes
-}
-
-/// Asks for the points `at` before they are needed.
-#[inline(always)]
-pub(super) fn expect<const D: usize>(points: *const [f32; D], at: &[u32]) {
-    #[cfg(target_arch = "x86_64")]
-    for &i in at {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(points.wrapping_add(i as usize).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (points, at);
 }
 
 /// Adds `change` to point `at`.
