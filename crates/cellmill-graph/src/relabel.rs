@@ -1,7 +1,6 @@
 //! The same graph with its vertices in another order, or some of them alone.
 
 use crate::WeightedGraph;
-use crate::graph::AHEAD;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 

@@ -3,7 +3,6 @@
 use super::communities::Members;
 use super::level::{Adjacency, Aggregate, PIECE, Rows};
 use super::tally::Tally;
-use crate::graph::AHEAD;
 use cellmill_engine::{Context, Error, Result};
 use rayon::prelude::*;
 
@@ -30,9 +29,7 @@ pub(super) fn aggregate<A: Adjacency>(
                 tally.clear();
                 let mut total = 0;
                 for &v in members.of(c) {
-                    if let Some(&later) = members.members.get(at + AHEAD) {
-                        adjacency.expect(later as usize);
-                    }
+                    adjacency.expect_along(&members.members, at, of);
                     at += 1;
                     total += node_weight[v as usize];
                     let row = adjacency.row(v as usize);

@@ -14,7 +14,6 @@ use super::level::{Adjacency, Rule};
 use super::local_move::{Queue, Wish, best_move};
 use super::rng::{Rng, derive, mix};
 use super::tally::Tally;
-use crate::graph::AHEAD;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -121,9 +120,7 @@ impl<A: Adjacency> Batches<'_, A> {
             .par_chunks(CHUNK)
             .map_init(Tally::new, |tally, vertices| {
                 let wish = |(i, &v): (usize, &u32)| {
-                    if let Some(&later) = vertices.get(i + AHEAD) {
-                        self.adjacency.expect(later as usize);
-                    }
+                    self.adjacency.expect_along(vertices, i, &snapshot.of);
                     let weight = self.node_weight[v as usize];
                     let wish = best_move(self.adjacency, self.rule, snapshot, v, weight, tally);
                     if let Err(margin) = wish {

@@ -4,15 +4,17 @@
 //! that sums are exact and do not depend on their order.
 
 use crate::WeightedGraph;
-use crate::kernel::prefetch;
+use crate::graph::AHEAD;
+use crate::kernel::{prefetch, prefetch_at};
 
 /// The edges of a level, without self edges.
 pub(super) trait Adjacency: Sync {
     /// The neighbours of `vertex` and the weights in units.
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_;
 
-    /// Asks for the row of `vertex` before it is read.
-    fn expect(&self, vertex: usize);
+    /// Asks, ahead of the walk along `vertices` that stands at place `at`, for what it will read:
+    /// a row, and then the elements of `table` that the neighbours of a nearer vertex point to.
+    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]);
 }
 
 /// The input itself, its weights turned into units as they are read.
@@ -34,8 +36,8 @@ impl Adjacency for Weighted<'_> {
     }
 
     #[inline]
-    fn expect(&self, vertex: usize) {
-        self.graph.expect(vertex);
+    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]) {
+        self.graph.expect_along(vertices, at, table);
     }
 }
 
@@ -57,8 +59,8 @@ impl Adjacency for Unweighted<'_> {
     }
 
     #[inline]
-    fn expect(&self, vertex: usize) {
-        prefetch(&self.graph.indices[self.graph.row(vertex)]);
+    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]) {
+        self.graph.expect_along(vertices, at, table);
     }
 }
 
@@ -113,10 +115,16 @@ impl Adjacency for Aggregate {
     }
 
     #[inline]
-    fn expect(&self, vertex: usize) {
-        let (rows, range) = self.entries(vertex);
-        prefetch(&rows.indices[range.clone()]);
-        prefetch(&rows.weights[range]);
+    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]) {
+        if let Some(&later) = vertices.get(at + 2 * AHEAD) {
+            let (rows, range) = self.entries(later as usize);
+            prefetch(&rows.indices[range.clone()]);
+            prefetch(&rows.weights[range]);
+        }
+        if let Some(&later) = vertices.get(at + AHEAD) {
+            let (rows, range) = self.entries(later as usize);
+            prefetch_at(table.as_ptr(), &rows.indices[range]);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sums of edge weights by community, for one vertex at a time.
 
 const EMPTY: u32 = u32::MAX;
-const SMALL: usize = 64;
+const SMALL: usize = 256;
 /// A community is summed on its own as long as it has one in so many of the edges that are left.
 const WORTH: usize = 4;
 
