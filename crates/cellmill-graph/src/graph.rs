@@ -163,14 +163,14 @@ impl WeightedGraph {
         self.weights.shrink_to_fit();
     }
 
-    /// Asks, ahead of the walk along `rows` that stands at place `at`, for what it will read: the
-    /// entries of a row, and then the elements of `table` that a nearer row points to.
+    /// Asks for what a walk along rows will read: the entries of a row, and then the elements of
+    /// `table` that a nearer row points to. `ahead(k)` is the row that comes k steps from now.
     #[inline]
-    pub(crate) fn expect_along<T>(&self, rows: &[u32], at: usize, table: &[T]) {
-        if let Some(&later) = rows.get(at + 2 * AHEAD) {
+    pub(crate) fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+        if let Some(later) = ahead(2 * AHEAD) {
             self.expect(later as usize);
         }
-        if let Some(&later) = rows.get(at + AHEAD) {
+        if let Some(later) = ahead(AHEAD) {
             prefetch_at(table.as_ptr(), &self.indices[self.row(later as usize)]);
         }
     }

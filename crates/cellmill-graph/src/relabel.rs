@@ -65,7 +65,7 @@ pub(crate) fn part(
                 ctx.cancel().check()?;
                 let (mut at, mut out) = (0, false);
                 for (i, &v) in chunk.iter().enumerate() {
-                    graph.expect_along(chunk, i, place);
+                    graph.expect_along(|k| chunk.get(i + k).copied(), place);
                     let row = graph.row(v as usize);
                     let end = at + row.len();
                     values[at..end].copy_from_slice(&graph.weights[row.clone()]);

@@ -29,7 +29,7 @@ pub(super) fn aggregate<A: Adjacency>(
                 tally.clear();
                 let mut total = 0;
                 for &v in members.of(c) {
-                    adjacency.expect_along(&members.members, at, of);
+                    adjacency.expect_along(|k| members.members.get(at + k).copied(), of);
                     at += 1;
                     total += node_weight[v as usize];
                     let row = adjacency.row(v as usize);

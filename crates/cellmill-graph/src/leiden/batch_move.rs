@@ -120,7 +120,8 @@ impl<A: Adjacency> Batches<'_, A> {
             .par_chunks(CHUNK)
             .map_init(Tally::new, |tally, vertices| {
                 let wish = |(i, &v): (usize, &u32)| {
-                    self.adjacency.expect_along(vertices, i, &snapshot.of);
+                    let ahead = |k: usize| vertices.get(i + k).copied();
+                    self.adjacency.expect_along(ahead, &snapshot.of);
                     let weight = self.node_weight[v as usize];
                     let wish = best_move(self.adjacency, self.rule, snapshot, v, weight, tally);
                     if let Err(margin) = wish {

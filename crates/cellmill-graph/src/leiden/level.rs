@@ -12,9 +12,9 @@ pub(super) trait Adjacency: Sync {
     /// The neighbours of `vertex` and the weights in units.
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_;
 
-    /// Asks, ahead of the walk along `vertices` that stands at place `at`, for what it will read:
-    /// a row, and then the elements of `table` that the neighbours of a nearer vertex point to.
-    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]);
+    /// Asks for what a walk along vertices will read: a row, and then the elements of `table` that
+    /// the neighbours of a nearer vertex point to. `ahead(k)` is the vertex k steps from now.
+    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]);
 }
 
 /// The input itself, its weights turned into units as they are read.
@@ -36,8 +36,8 @@ impl Adjacency for Weighted<'_> {
     }
 
     #[inline]
-    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]) {
-        self.graph.expect_along(vertices, at, table);
+    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+        self.graph.expect_along(ahead, table);
     }
 }
 
@@ -59,8 +59,8 @@ impl Adjacency for Unweighted<'_> {
     }
 
     #[inline]
-    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]) {
-        self.graph.expect_along(vertices, at, table);
+    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+        self.graph.expect_along(ahead, table);
     }
 }
 
@@ -115,13 +115,13 @@ impl Adjacency for Aggregate {
     }
 
     #[inline]
-    fn expect_along<T>(&self, vertices: &[u32], at: usize, table: &[T]) {
-        if let Some(&later) = vertices.get(at + 2 * AHEAD) {
+    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+        if let Some(later) = ahead(2 * AHEAD) {
             let (rows, range) = self.entries(later as usize);
             prefetch(&rows.indices[range.clone()]);
             prefetch(&rows.weights[range]);
         }
-        if let Some(&later) = vertices.get(at + AHEAD) {
+        if let Some(later) = ahead(AHEAD) {
             let (rows, range) = self.entries(later as usize);
             prefetch_at(table.as_ptr(), &rows.indices[range]);
         }

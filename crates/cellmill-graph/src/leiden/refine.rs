@@ -8,7 +8,6 @@ use super::communities::Members;
 use super::level::{Adjacency, Rule};
 use super::rng::{Rng, derive};
 use super::tally::Tally;
-use crate::graph::AHEAD;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
@@ -143,9 +142,8 @@ impl<A: Adjacency> Task<'_, A> {
             if !alone[i] {
                 continue;
             }
-            if let Some(&later) = order.get(step + AHEAD) {
-                self.adjacency.expect(members[later as usize] as usize);
-            }
+            let ahead = |k: usize| order.get(step + k).map(|&i| members[i as usize]);
+            self.adjacency.expect_along(ahead, position);
             let row = self.adjacency.row(members[i] as usize);
             tally.sum(row.filter_map(|(u, w)| Some((label[inside(u)? as usize], w))));
             // Staying alone is a choice that gains nothing.

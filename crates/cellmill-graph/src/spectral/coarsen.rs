@@ -127,7 +127,7 @@ pub(crate) fn contract(
                         let mut inside = 0.0f64;
                         let of_c = starts[c] as usize..starts[c + 1] as usize;
                         for (at, &v) in of_c.clone().zip(&members[of_c]) {
-                            graph.expect_along(&members, at, &aggregates.of);
+                            graph.expect_along(|k| members.get(at + k).copied(), &aggregates.of);
                             for e in graph.row(v as usize) {
                                 let to = aggregates.of[graph.indices[e] as usize];
                                 let weight = graph.weights[e];

@@ -78,7 +78,7 @@ impl Edges {
                     let members = &order[range.clone()];
                     // What counts of row `local`, as places and weights.
                     let kept = |local: usize| {
-                        graph.expect_along(members, local, &place);
+                        graph.expect_along(|k| members.get(local + k).copied(), &place);
                         let vertex = members[local];
                         graph.row(vertex as usize).filter_map({
                             let place = &place;
