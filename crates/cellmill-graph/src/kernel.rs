@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isa {
+    /// x86-64 with AVX-512 F, BW, DQ, VL and VNNI.
+    Avx512Vnni,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
     Avx512,
     /// x86-64 with AVX2 and FMA.
@@ -47,9 +49,22 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// Every instruction set, the best first.
+    const ALL: [Isa; 5] = [
+        Isa::Avx512Vnni,
+        Isa::Avx512,
+        Isa::Avx2,
+        Isa::Neon,
+        Isa::Portable,
+    ];
+
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => {
+                is_x86_feature_detected!("avx512vnni") && Isa::Avx512.is_available()
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
                 is_x86_feature_detected!("avx512f")
@@ -74,7 +89,7 @@ impl Isa {
 
     /// Every instruction set that this machine has, the best first.
     pub fn available() -> Vec<Isa> {
-        [Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable]
+        Isa::ALL
             .into_iter()
             .filter(|isa| isa.is_available())
             .collect()
@@ -87,7 +102,7 @@ impl Isa {
 /// assert!(cellmill_graph::kernel::isa().is_available());
 /// ```
 pub fn isa() -> Isa {
-    [Isa::Avx512, Isa::Avx2, Isa::Neon]
+    Isa::ALL
         .into_iter()
         .find(|isa| isa.is_available())
         .unwrap_or(Isa::Portable)
@@ -225,10 +240,16 @@ macro_rules! dispatched {
         #[allow(clippy::too_many_arguments)]
         $vis fn $name(isa: $crate::kernel::Isa, $($arg: $ty),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512vnni($($arg: $ty),*) $(-> $ret)? {
+                $body::<$crate::kernel::avx512::Avx512<true>>($($arg),*)
+            }
+            #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
             #[allow(clippy::too_many_arguments)]
             fn avx512($($arg: $ty),*) $(-> $ret)? {
-                $body::<$crate::kernel::avx512::Avx512>($($arg),*)
+                $body::<$crate::kernel::avx512::Avx512<false>>($($arg),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma,bmi1,bmi2,popcnt,lzcnt")]
@@ -239,6 +260,11 @@ macro_rules! dispatched {
             match isa {
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the machine has the instruction set, as was just asked.
+                $crate::kernel::Isa::Avx512Vnni if isa.is_available() => unsafe {
+                    avx512vnni($($arg),*)
+                },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: as above.
                 $crate::kernel::Isa::Avx512 if isa.is_available() => unsafe { avx512($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: as above.

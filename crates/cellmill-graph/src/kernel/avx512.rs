@@ -1,12 +1,13 @@
-//! AVX-512: a tile is 8 rows of two registers.
+//! AVX-512: a tile is 8 rows of two registers. With VNNI, products of whole numbers are multiplied
+//! and added in one instruction.
 
 use super::cell::{Block, CellTile, GATHERED, ROUND, Side};
 use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
 use std::arch::x86_64::*;
 
-pub(super) struct Avx512;
+pub(super) struct Avx512<const VNNI: bool>;
 
-impl Kernel for Avx512 {
+impl<const VNNI: bool> Kernel for Avx512<VNNI> {
     #[inline(always)]
     unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS] {
         // SAFETY: the caller has the instruction set and lets every row be read for as many
@@ -67,9 +68,14 @@ impl Kernel for Avx512 {
                 let b = _mm512_load_si512((&raw const pairs[1]).cast());
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let x = _mm512_set1_epi32(*row.add(r));
-                    let (xa, xb) = (_mm512_madd_epi16(x, a), _mm512_madd_epi16(x, b));
-                    sums[0] = _mm512_add_epi32(sums[0], xa);
-                    sums[1] = _mm512_add_epi32(sums[1], xb);
+                    if VNNI {
+                        sums[0] = _mm512_dpwssd_epi32(sums[0], x, a);
+                        sums[1] = _mm512_dpwssd_epi32(sums[1], x, b);
+                    } else {
+                        let (xa, xb) = (_mm512_madd_epi16(x, a), _mm512_madd_epi16(x, b));
+                        sums[0] = _mm512_add_epi32(sums[0], xa);
+                        sums[1] = _mm512_add_epi32(sums[1], xb);
+                    }
                 }
                 row = row.wrapping_add(PANEL);
             }

@@ -145,9 +145,9 @@ pub(crate) fn step<const D: usize>(
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => run_avx512(edges, range, head, tail, pool, parameters),
+            Isa::Avx512 | Isa::Avx512Vnni => run_avx512(edges, range, head, tail, pool, parameters),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => {
+            Isa::Avx2 | Isa::Avx512 | Isa::Avx512Vnni => {
                 run::<D, fire::Portable>(edges, range, head, tail, pool, parameters)
             }
         }

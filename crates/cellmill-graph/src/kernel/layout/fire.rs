@@ -200,7 +200,7 @@ mod tests {
         let count = unsafe {
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => Avx512::fire(edges, range, epoch, &mut fired),
+                Isa::Avx512 | Isa::Avx512Vnni => Avx512::fire(edges, range, epoch, &mut fired),
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => Avx2::fire(edges, range, epoch, &mut fired),
                 _ => Portable::fire(edges, range, epoch, &mut fired),
