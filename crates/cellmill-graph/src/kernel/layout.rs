@@ -141,7 +141,9 @@ pub(crate) fn step<const D: usize>(
     // target features of `isa`.
     unsafe {
         match isa {
-            Isa::Portable | Isa::Neon => run::<D, fire::Portable>(edges, range, head, tail, pool, parameters),
+            Isa::Portable | Isa::Neon => {
+                run::<D, fire::Portable>(edges, range, head, tail, pool, parameters)
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]

@@ -1,19 +1,24 @@
 //! What all cells found, joined in any order.
 
 use super::cell::CellLists;
-use crate::kernel::{Isa, empty, merge_rows};
+use crate::graph::AHEAD;
+use crate::kernel::{Isa, empty, merge_rows, prefetch};
 use cellmill_engine::{Context, Error, Reservation, Result};
 use std::borrow::Cow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Points that share a lock.
 const GROUP: usize = 64;
 
 /// The list of every point. Lists are sets, so that the order of merges changes nothing.
 pub(super) struct Lists {
-    n: usize,
     length: usize,
-    groups: Vec<Mutex<Vec<u64>>>,
+    /// One list after the other. Plain numbers for who holds the lock; atomic so that different
+    /// threads can write different lists of one allocation.
+    slots: Vec<AtomicU64>,
+    /// For the lists of [`GROUP`] points each.
+    locks: Vec<Mutex<()>>,
     _memory: Reservation,
 }
 
@@ -23,14 +28,11 @@ impl Lists {
         let memory = ctx
             .budget()
             .reserve(n as u64 * length as u64 * 8, "the neighbour lists")?;
-        let group = |g: usize| GROUP.min(n - g * GROUP) * length;
-        let groups = (0..n.div_ceil(GROUP))
-            .map(|g| Mutex::new((0..group(g)).map(|at| empty(at % length)).collect()))
-            .collect();
+        let slot = |at| AtomicU64::new(empty(at % length));
         Ok(Self {
-            n,
             length,
-            groups,
+            slots: (0..n * length).map(slot).collect(),
+            locks: (0..n.div_ceil(GROUP)).map(|_| Mutex::new(())).collect(),
             _memory: memory,
         })
     }
@@ -38,12 +40,9 @@ impl Lists {
     /// The lists of a cell's points as they are now.
     pub(super) fn read(&self, members: &[u32]) -> CellLists {
         let mut lists = Vec::with_capacity(members.len() * self.length);
-        for same in members.chunk_by(|a, b| *a as usize / GROUP == *b as usize / GROUP) {
-            let group = self.lock(same[0]);
-            for &id in same {
-                lists.extend_from_slice(&group[self.slots(id)]);
-            }
-        }
+        self.each(members, |_, slots| {
+            lists.extend(slots.iter().map(|slot| slot.load(Ordering::Relaxed)));
+        });
         CellLists {
             members: members.to_vec(),
             length: self.length,
@@ -53,67 +52,66 @@ impl Lists {
 
     /// Offers what a cell found.
     pub(super) fn merge(&self, isa: Isa, found: &CellLists) -> Result<()> {
+        let n = self.slots.len() / self.length;
         if found.length != self.length
             || found.lists.len() != found.members.len() * self.length
-            || found.members.iter().any(|&id| id as usize >= self.n)
+            || found.members.iter().any(|&id| id as usize >= n)
         {
             return Err(Error::Wire {
                 what: "answer of a cell of the neighbour search",
-                reason: format!(
-                    "it is not of {} points with lists of {}",
-                    self.n, self.length
-                ),
+                reason: format!("it is not of {n} points with lists of {}", self.length),
             });
         }
-        let members = found
-            .members
-            .chunk_by(|a, b| *a as usize / GROUP == *b as usize / GROUP);
-        let mut lists = found.lists.chunks_exact(self.length);
-        for same in members {
-            let mut group = self.lock(same[0]);
-            for (&id, list) in same.iter().zip(&mut lists) {
-                let into = &mut group[self.slots(id)];
-                if into != list {
-                    merge_rows(isa, into, list, self.length);
+        let mut into = Vec::with_capacity(self.length);
+        self.each(&found.members, |at, slots| {
+            let list = &found.lists[at * self.length..][..self.length];
+            into.clear();
+            into.extend(slots.iter().map(|slot| slot.load(Ordering::Relaxed)));
+            if into != list {
+                merge_rows(isa, &mut into, list, self.length);
+                for (slot, &key) in slots.iter().zip(&into) {
+                    slot.store(key, Ordering::Relaxed);
                 }
             }
-        }
+        });
         Ok(())
+    }
+
+    /// Calls `visit` with each member's number and list, under the lock of its group. Members
+    /// increase.
+    fn each(&self, members: &[u32], mut visit: impl FnMut(usize, &[AtomicU64])) {
+        let list = |id: u32| &self.slots[id as usize * self.length..][..self.length];
+        let mut at = 0;
+        for same in members.chunk_by(|a, b| *a as usize / GROUP == *b as usize / GROUP) {
+            // A thread that panicked while it held the lock takes the whole run with it.
+            let _group = self.locks[same[0] as usize / GROUP]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            for &id in same {
+                if let Some(&later) = members.get(at + AHEAD) {
+                    prefetch(list(later));
+                }
+                visit(at, list(id));
+                at += 1;
+            }
+        }
     }
 
     /// The lists, read only.
     pub(super) fn finish(self) -> Found<'static> {
-        let groups = self.groups.into_iter();
+        let lists = self.slots.into_iter().map(AtomicU64::into_inner);
         Found {
             length: self.length,
-            piece: GROUP,
-            pieces: groups
-                .map(|group| group.into_inner().unwrap_or_else(PoisonError::into_inner))
-                .map(Cow::Owned)
-                .collect(),
+            lists: Cow::Owned(lists.collect()),
             _memory: Some(self._memory),
         }
-    }
-
-    fn lock(&self, id: u32) -> MutexGuard<'_, Vec<u64>> {
-        // A thread that panicked while it held the lock takes the whole run with it.
-        self.groups[id as usize / GROUP]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn slots(&self, id: u32) -> std::ops::Range<usize> {
-        let at = (id as usize % GROUP) * self.length;
-        at..at + self.length
     }
 }
 
 /// The merged list of every point.
 pub(super) struct Found<'a> {
     length: usize,
-    /// Points of a piece.
-    piece: usize,
-    pieces: Vec<Cow<'a, [u64]>>,
+    lists: Cow<'a, [u64]>,
     _memory: Option<Reservation>,
 }
 
@@ -122,8 +120,7 @@ impl<'a> Found<'a> {
     pub(super) fn of_all(lists: &'a [u64], length: usize) -> Self {
         Self {
             length,
-            piece: (lists.len() / length).max(1),
-            pieces: vec![Cow::Borrowed(lists)],
+            lists: Cow::Borrowed(lists),
             _memory: None,
         }
     }
@@ -135,6 +132,6 @@ impl<'a> Found<'a> {
 
     /// The list of the point at a place, in no order; empty slots are infinitely far.
     pub(super) fn list(&self, id: usize) -> &[u64] {
-        &self.pieces[id / self.piece][(id % self.piece) * self.length..][..self.length]
+        &self.lists[id * self.length..][..self.length]
     }
 }

@@ -231,7 +231,15 @@ mod tests {
     #[test]
     fn every_instruction_set_lets_the_same_edges_fire() {
         let edges = edges(9000);
-        for range in [0..0, 0..1, 3..18, 5..4000, 100..4196, 8999..9000, 4904..9000] {
+        for range in [
+            0..0,
+            0..1,
+            3..18,
+            5..4000,
+            100..4196,
+            8999..9000,
+            4904..9000,
+        ] {
             for epoch in [0, 1, 7, 199] {
                 let expected = fire_on(Isa::Portable, &edges, range.clone(), epoch);
                 for isa in Isa::available() {
