@@ -90,3 +90,57 @@ pub(crate) fn part(
     }
     Ok(graph)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_keeps_what_stays_inside() {
+        let ctx = Context::quiet(2).unwrap();
+        // A chain of triples 3 t, 3 t + 1, 3 t + 2, linked by entries of weight 0; more than one
+        // chunk of members.
+        let n = 5 * CHUNK;
+        let mut graph = WeightedGraph {
+            indptr: vec![0],
+            indices: Vec::new(),
+            weights: Vec::new(),
+        };
+        for v in 0..n as u32 {
+            let (t, at) = (v / 3, v % 3);
+            let triple = (0..3).filter(|&k| k != at && 3 * t + k < n as u32);
+            let mut row: Vec<(u32, f32)> = triple.map(|k| (3 * t + k, 1.0 + k as f32)).collect();
+            if v >= 3 {
+                row.insert(0, (v - 3, 0.0));
+            }
+            for (u, w) in row {
+                graph.indices.push(u);
+                graph.weights.push(w);
+            }
+            graph.indptr.push(graph.indices.len() as u64);
+        }
+        // The members of every other triple, and their places.
+        let inside = |v: u32| (v / 3).is_multiple_of(2);
+        let members: Vec<u32> = (0..n as u32).filter(|&v| inside(v)).collect();
+        assert!(members.len() > 2 * CHUNK);
+        let mut place = vec![7; n];
+        for (i, &v) in members.iter().enumerate() {
+            place[v as usize] = i as u32;
+        }
+        let of = part(&ctx, &graph, &members, &place, inside).unwrap();
+        assert_eq!(of.n(), members.len());
+        for (i, &v) in members.iter().enumerate() {
+            let row = of.row(i).map(|e| (members[of.indices[e] as usize], of.weights[e]));
+            let expected = graph
+                .row(v as usize)
+                .map(|e| (graph.indices[e], graph.weights[e]))
+                .filter(|&(u, _)| inside(u));
+            assert!(row.eq(expected), "{v}");
+        }
+        // All of them in another order, and back.
+        let order: Vec<u32> = (0..n as u32).rev().collect();
+        let there = relabelled(&ctx, &graph, &order).unwrap();
+        assert_ne!(there, graph);
+        assert_eq!(relabelled(&ctx, &there, &order).unwrap(), graph);
+    }
+}

@@ -71,3 +71,46 @@ pub(super) unsafe fn add<const D: usize>(points: *mut [f32; D], at: u32, change:
         unsafe { *point.add(d) += change };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `n` points whose coordinates are small whole numbers, so that sums of them are exact.
+    fn points<const D: usize>(n: usize) -> Vec<[f32; D]> {
+        let x = |i: usize, d: usize| (i * 7 + d * 31) as f32;
+        (0..n)
+            .map(|i| std::array::from_fn(|d| x(i, d)))
+            .collect()
+    }
+
+    fn check<const D: usize>() {
+        let mut points = points::<D>(100);
+        let at: [u32; LANES] = std::array::from_fn(|lane| (lane as u32 * 37 + 99) % 100);
+        // SAFETY: all indices are below 100.
+        let axes = unsafe { gather(points.as_ptr(), &at) };
+        for (lane, &i) in at.iter().enumerate() {
+            for d in 0..D {
+                assert_eq!(axes[d][lane], points[i as usize][d]);
+            }
+        }
+        let mut expected = points.clone();
+        // The same point twice in a row: both changes count.
+        for (step, i) in [3u32, 3, 0, 99].into_iter().enumerate() {
+            let change = std::array::from_fn(|d| (step * D + d + 1) as f32);
+            for d in 0..D {
+                expected[i as usize][d] += change[d];
+            }
+            // SAFETY: all indices are below 100.
+            unsafe { add(points.as_mut_ptr(), i, change) };
+        }
+        assert_eq!(points, expected);
+    }
+
+    #[test]
+    fn points_are_read_and_moved_in_any_dimension() {
+        check::<1>();
+        check::<2>();
+        check::<3>();
+    }
+}

@@ -1,0 +1,190 @@
+"""What the machine can do at most, beside what the stages of `cellmill run` take.
+
+    python3 bench/limits.py [--cells 200000]        # a simulated atlas
+    python3 bench/limits.py --file atlas.h5ad
+
+One after the other on the same file, in the page cache: memory bandwidth and multiply-adds (the
+example `limits`), the file's chunks inflated by libdeflate on both cores and nothing else (the
+example `decode`), the same numbers read by h5py, and `cellmill run`. For each stage the work that it
+cannot do without, by its sizes, and how long that would take at the machine's limit. Rows are merged
+into bench/results/limits.json, and limits.md is made of all that is there. Linux only.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from driver import measure, results
+from driver.atlases import cached, simulated
+from driver.environments import ROOT, cargo, environment
+from driver.results import RESULTS, number, table
+from driver.runs import cellmill_command, emptied, lines
+from driver.tools import THREADS
+
+GENES = 27_714
+EPOCHS = 200
+# Bytes of an edge of the layout: two places and a rate.
+EDGE = 12
+# Of an entry of a graph: a column and a weight; of a neighbour: an index and a distance in f64.
+ENTRY, NEIGHBOUR = 8, 12
+# A point is compared with the points of its 16 cells of about 16 x 128 points, each pair once.
+PAIRS = 16 * 16 * 128 // 2
+H5PY = """
+import sys, time, h5py
+import numpy as np
+began, rows = time.monotonic(), 1 << 24
+with h5py.File(sys.argv[1]) as file:
+    for name in ("X/data", "X/indices"):
+        numbers = file[name]
+        for at in range(0, len(numbers), rows):
+            numbers[at : at + rows]
+print(time.monotonic() - began)
+"""
+DESCRIBE = """
+import sys, json, h5py
+with h5py.File(sys.argv[1]) as file:
+    graph = file["obsp/connectivities/indices"].shape[0]
+    cells, components = file["obsm/X_pca"].shape
+    k = file["obsp/distances/indices"].shape[0] // cells
+    print(json.dumps({"graph": graph, "cells": cells, "components": components, "k": k}))
+"""
+
+
+def asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--cells", type=int, default=200_000, help="cells of a simulated atlas")
+    parser.add_argument("--file", type=Path, help="an h5ad with CSR counts in X, in place of that")
+    parser.add_argument("--work", type=Path, default=ROOT / ".tools" / "bench")
+    return parser.parse_args()
+
+
+def said(command: list) -> str:
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\nfailed:\n{done.stderr}")
+    return done.stdout
+
+
+def built(package: str, name: str) -> Path:
+    """An example program, of the code as it is."""
+    cargo("build", "--release", "--locked", "-p", package, "--example", name)
+    return ROOT / "target" / "release" / "examples" / name
+
+
+def machine_limits() -> dict[str, float]:
+    """GB/s and GFLOP/s by name."""
+    output = said([built("cellmill-engine", "limits"), THREADS])
+    rows = [json.loads(line) for line in output.splitlines()]
+    return {row["limit"]: row["value"] for row in rows}
+
+
+def inflating(atlas: Path) -> dict:
+    output = said([built("cellmill-io", "decode"), atlas, "X", 1])
+    rows = [json.loads(line) for line in output.splitlines()]
+    return next(row for row in rows if row["threads"] == THREADS)
+
+
+def stages(atlas: Path, folder: Path) -> tuple[dict[str, float], float, Path]:
+    """Seconds of each stage of a run, of the whole, and the result."""
+    began = time.monotonic()
+    run = measure.run(cellmill_command(atlas, emptied(folder)), folder / "log.txt", 3600)
+    if run.status != "done":
+        sys.exit(f"cellmill run on {atlas}: {run.status}: {run.why}")
+    events = lines(folder / "stages.jsonl")
+    found = {e["stage"]: e["seconds"] for e in events if e["event"] == "stage_finished"}
+    return found, time.monotonic() - began, folder / "found.h5ad"
+
+
+def rows_of(taken: dict, shape: dict, limit: dict, inflate: dict, h5py: float) -> list[dict]:
+    """One row a stage: what bounds it, and the seconds at that bound."""
+    cells, graph = shape["cells"], shape["graph"]
+    read, copy = limit["memory read"], limit["memory copy"]
+    flops = limit["f32 multiply-add"]
+    gigabytes = inflate["MB"] / 1e3
+    inflated = (f"inflating the {gigabytes:.2f} GB of its numbers", inflate["inflate seconds"])
+    # Two whole numbers of 16 bits are multiplied in the time of one f32.
+    products = cells * PAIRS * shape["components"] / 1e9
+    epochs = EPOCHS * EDGE * graph / 1e9
+    bounds = {
+        "read 1": inflated,
+        "read 2": inflated,
+        "neighbors": (
+            f"{products:,.0f} G products of pairs in cells, two to a multiply-add",
+            products / flops,
+        ),
+        "connectivities": (
+            "copying the neighbours into the graph",
+            (NEIGHBOUR * cells * shape["k"] + ENTRY * graph) / 1e9 / copy,
+        ),
+        "leiden": ("reading the graph twice", 2 * ENTRY * graph / 1e9 / read),
+        "umap": (f"reading {epochs:,.0f} GB of edges in {EPOCHS} epochs", epochs / read),
+    }
+    rows = []
+    for stage, seconds in taken.items():
+        whole = "umap: spectral" not in stage
+        name = next((name for name in bounds if whole and stage.startswith(name)), None)
+        bound, least = bounds[name] if name else ("", None)
+        rows.append({"stage": stage, "seconds": seconds, "bound": bound, "least": least})
+    peer = f"h5py, the same numbers ({gigabytes / h5py:.2f} GB/s)"
+    return [*rows, {"stage": peer, "seconds": h5py, "bound": inflated[0], "least": inflated[1]}]
+
+
+def markdown(runs: list[dict]) -> str:
+    parts = ["# Stages and limits\n\nMade by `python3 bench/limits.py`.\n"]
+    for run in runs:
+        limits = ", ".join(f"{name} {value:,.1f}" for name, value in run["limits"].items())
+        parts.append(
+            f"\n## {run['cells']:,} cells, {run['entries']:,} entries\n\n"
+            f"`{run['atlas']}`; {run['machine']['processor']}, {THREADS} threads, "
+            f"{run['machine']['date']}. In all {run['total']:.1f} s.\n\n"
+            f"The machine, GB/s of memory and GFLOP/s: {limits}.\n\n"
+        )
+        body = [
+            [
+                row["stage"],
+                number(row["seconds"], 1),
+                row["bound"],
+                number(row["least"], 2),
+                number(row["least"] and row["seconds"] / row["least"], 2),
+            ]
+            for row in run["rows"]
+        ]
+        head = ["stage", "seconds", "what it cannot do without", "seconds of that", "times"]
+        parts.append("\n".join(table(head, body)) + "\n")
+    return "".join(parts)
+
+
+def main() -> None:
+    options = asked()
+    atlas = options.file or simulated(
+        options.work / f"atlas-{options.cells}.h5ad", options.cells, GENES
+    )
+    python = environment("scanpy", options.work)
+    limit = machine_limits()
+    cached(atlas)
+    inflate = inflating(atlas)
+    cached(atlas)
+    h5py = float(said([python, "-c", H5PY, atlas]))
+    cached(atlas)
+    taken, total, result = stages(atlas, options.work / "runs" / atlas.stem / "limits")
+    shape = json.loads(said([python, "-c", DESCRIBE, result]))
+    run = {
+        "atlas": atlas.name,
+        "cells": shape["cells"],
+        "entries": inflate["entries"],
+        "total": total,
+        "limits": limit,
+        "rows": rows_of(taken, shape, limit, inflate, h5py),
+        "machine": results.machine(),
+    }
+    path = RESULTS / "limits.json"
+    runs = results.merge(path, [run], ("atlas",), lambda row: row["cells"])
+    (RESULTS / "limits.md").write_text(markdown(runs))
+    print(markdown([run]))
+
+
+if __name__ == "__main__":
+    main()
