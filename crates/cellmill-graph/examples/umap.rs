@@ -5,7 +5,8 @@
 //! Writes `layout.f32` (n x 2), `start.f32` and the parts of the vertices, `parts.u32`.
 
 use cellmill_engine::Context;
-use cellmill_graph::{Init, UmapParams, WeightedGraph, initial_layout, layout_parts, umap};
+use cellmill_graph::umap::ordered;
+use cellmill_graph::{Init, UmapParams, WeightedGraph, layout_parts};
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
@@ -54,7 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("{other} is not an initialisation").into()),
     };
     let started = Instant::now();
-    let start = initial_layout(&ctx, &graph, init, 2, epochs, seed)?;
+    let ordered = ordered(&ctx, &graph, epochs)?;
+    println!("order: {:.2} s", started.elapsed().as_secs_f64());
+    let started = Instant::now();
+    let start = ordered.initial_layout(&ctx, init, 2, seed)?;
     println!("initial layout: {:.2} s", started.elapsed().as_secs_f64());
     write(&folder.join("start.f32"), &start)?;
     let started = Instant::now();
@@ -63,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         seed,
         ..UmapParams::default()
     };
-    let layout = umap(&ctx, &graph, &start, &parameters)?;
+    let layout = ordered.umap(&ctx, &start, &parameters)?;
     println!("descent: {:.2} s", started.elapsed().as_secs_f64());
     write(&folder.join("layout.f32"), &layout)?;
     let parts = layout_parts(&ctx, &graph, epochs)?;

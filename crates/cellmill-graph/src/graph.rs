@@ -2,6 +2,7 @@
 
 use crate::kernel::{prefetch, prefetch_at};
 use cellmill_engine::{Error, Result};
+use std::ops::Range;
 
 /// The k nearest neighbours of every point, the point itself not among them.
 ///
@@ -164,20 +165,73 @@ impl WeightedGraph {
     }
 
     /// Asks for what a walk along rows will read: the entries of a row, and then the elements of
-    /// `table` that a nearer row points to. `ahead(k)` is the row that comes k steps from now.
+    /// an array at `table` that a nearer row points to. `ahead(k)` is the row that comes k steps from now.
     #[inline]
-    pub(crate) fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+    pub(crate) fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: *const T) {
         if let Some(later) = ahead(2 * AHEAD) {
             self.expect(later as usize);
         }
         if let Some(later) = ahead(AHEAD) {
-            prefetch_at(table.as_ptr(), &self.indices[self.row(later as usize)]);
+            prefetch_at(table, &self.indices[self.row(later as usize)]);
         }
     }
 
     /// The entries of row `i`.
-    pub fn row(&self, i: usize) -> std::ops::Range<usize> {
+    pub fn row(&self, i: usize) -> Range<usize> {
         self.indptr[i] as usize..self.indptr[i + 1] as usize
+    }
+}
+
+/// Rows of a graph that follow each other, and whose entries stay among them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    graph: &'a WeightedGraph,
+    first: usize,
+    n: usize,
+}
+
+impl<'a> Part<'a> {
+    /// All rows.
+    pub(crate) fn whole(graph: &'a WeightedGraph) -> Self {
+        Self::of(graph, 0..graph.n())
+    }
+
+    /// The rows in a range, whose entries must stay in it.
+    pub(crate) fn of(graph: &'a WeightedGraph, rows: Range<usize>) -> Self {
+        Self {
+            graph,
+            first: rows.start,
+            n: rows.len(),
+        }
+    }
+
+    pub(crate) fn n(&self) -> usize {
+        self.n
+    }
+
+    pub(crate) fn nnz(&self) -> u64 {
+        self.graph.indptr[self.first + self.n] - self.graph.indptr[self.first]
+    }
+
+    /// The entries of row `i` of the part: the rows that they point to, and their weights.
+    #[inline]
+    pub(crate) fn edges(self, i: usize) -> impl Iterator<Item = (usize, f32)> + Clone + 'a {
+        let row = self.graph.row(self.first + i);
+        let first = self.first;
+        let weights = self.graph.weights[row.clone()].iter();
+        let indices = self.graph.indices[row].iter();
+        indices
+            .zip(weights)
+            .map(move |(&j, &w)| (j as usize - first, w))
+    }
+
+    /// As [`WeightedGraph::expect_along`], of rows and a table of the part.
+    #[inline]
+    pub(crate) fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+        let first = self.first as u32;
+        let table = table.as_ptr().wrapping_sub(self.first);
+        self.graph
+            .expect_along(|k| ahead(k).map(|i| first + i), table);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who owns the graph that a step works on.
 
 use crate::WeightedGraph;
-use cellmill_engine::{Context, Reservation, Result};
+use cellmill_engine::Reservation;
 use std::borrow::Cow;
 use std::ops::Deref;
 
@@ -9,7 +9,7 @@ use std::ops::Deref;
 /// dropped as soon as the step has made of it what it works on.
 pub struct Handed<'a> {
     graph: Cow<'a, WeightedGraph>,
-    memory: Option<Reservation>,
+    _memory: Option<Reservation>,
 }
 
 impl<'a> Handed<'a> {
@@ -17,26 +17,8 @@ impl<'a> Handed<'a> {
     pub fn given(graph: WeightedGraph, memory: Option<Reservation>) -> Self {
         Self {
             graph: Cow::Owned(graph),
-            memory,
+            _memory: memory,
         }
-    }
-
-    /// The graph without the entries that `keep` refuses: itself where it keeps all; where it is lent,
-    /// a copy.
-    pub(crate) fn pruned(self, ctx: &Context, keep: impl Fn(f32) -> bool) -> Result<Self> {
-        if self.weights.iter().all(|&w| keep(w)) {
-            return Ok(self);
-        }
-        let memory = match &self.graph {
-            Cow::Owned(_) => self.memory,
-            Cow::Borrowed(graph) => Some(ctx.budget().reserve(
-                WeightedGraph::bytes(graph.n() as u64, graph.nnz()),
-                "the graph without its lightest edges",
-            )?),
-        };
-        let mut graph = self.graph.into_owned();
-        graph.keep(|_, weight| keep(weight));
-        Ok(Self::given(graph, memory))
     }
 }
 
@@ -52,32 +34,7 @@ impl<'a> From<&'a WeightedGraph> for Handed<'a> {
     fn from(graph: &'a WeightedGraph) -> Self {
         Self {
             graph: Cow::Borrowed(graph),
-            memory: None,
+            _memory: None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_given_graph_is_pruned_as_a_lent_one() {
-        let ctx = Context::quiet(1).unwrap();
-        let graph = WeightedGraph {
-            indptr: vec![0, 2, 4, 6, 6],
-            indices: vec![1, 2, 0, 2, 0, 1],
-            weights: vec![0.9, 0.1, 0.9, 0.5, 0.1, 0.5],
-        };
-        let keep = |w| w > 0.2;
-        let lent = Handed::from(&graph).pruned(&ctx, keep).unwrap();
-        let given = Handed::given(graph.clone(), None)
-            .pruned(&ctx, keep)
-            .unwrap();
-        assert_eq!(*lent, *given);
-        assert_eq!(lent.indptr, [0, 1, 3, 4, 4]);
-        assert_eq!(lent.indices, [1, 0, 2, 1]);
-        let all = Handed::from(&graph).pruned(&ctx, |_| true).unwrap();
-        assert!(std::ptr::eq(&*all, &graph));
     }
 }

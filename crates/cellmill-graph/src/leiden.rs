@@ -25,7 +25,7 @@ mod tally;
 
 pub use modularity::modularity;
 
-use crate::relabel::relabelled;
+use crate::relabel::{back_from, in_order, relabelled};
 use crate::{Handed, WeightedGraph};
 use batch_move::Batches;
 use cellmill_engine::{Context, Error, Event, Result};
@@ -210,7 +210,7 @@ fn run(
         // 2^60 units in all: sums stay below 2^63 and rounding below 1e-18 of the total.
         let scale = (60.0 - weight.log2().ceil()).clamp(-1000.0, 1000.0).exp2();
         if let Some(order) = &order {
-            labels = order.iter().map(|&v| labels[v as usize]).collect();
+            labels = in_order(order, &labels, 1);
         }
         while params.n_iterations < 0 || i64::from(iterations) < i64::from(params.n_iterations) {
             let key = derive(mix(params.seed), u64::from(iterations));
@@ -252,15 +252,10 @@ fn run(
         labels = (0..n as u32).collect();
     }
     if let Some(order) = &order {
-        labels = in_place_of(order, &labels);
+        labels = back_from(order, &labels, 1);
     }
     let n_communities = by_size(&mut labels);
-    let inside = order.map(|order| {
-        order
-            .iter()
-            .map(|&v| labels[v as usize])
-            .collect::<Vec<u32>>()
-    });
+    let inside = order.map(|order| in_order(&order, &labels, 1));
     let inside = inside.as_deref().unwrap_or(&labels);
     let modularity = if params.use_weights {
         modularity(&graph, inside, params.resolution)
@@ -295,15 +290,6 @@ fn nearer(ctx: &Context, graph: &WeightedGraph) -> Result<Option<(Handed<'static
     let order = order::order(ctx, graph)?;
     let copy = relabelled(ctx, graph, &order)?;
     Ok(Some((Handed::given(copy, Some(reserved)), order)))
-}
-
-/// The labels of the vertices, those at the places of an order given.
-fn in_place_of(order: &[u32], labels: &[u32]) -> Vec<u32> {
-    let mut there = vec![0; labels.len()];
-    for (&v, &label) in order.iter().zip(labels) {
-        there[v as usize] = label;
-    }
-    there
 }
 
 /// Bytes of the copy of a graph, the order, and what finding it takes.

@@ -22,4 +22,4 @@ pub use knn::{KnnParams, Method, Metric, knn};
 pub use leiden::{Leiden, LeidenParams};
 pub use points::{Points, Rows};
 pub use spectral::{spectral_layout, spectral_layout_of_points};
-pub use umap::{Init, UmapParams, find_ab_params, initial_layout, layout_parts, umap};
+pub use umap::{Init, Ordered, UmapParams, find_ab_params, initial_layout, layout_parts, umap};

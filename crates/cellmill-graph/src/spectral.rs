@@ -5,18 +5,14 @@ mod components;
 mod solve;
 mod walk;
 
-use crate::relabel::relabelled;
-use crate::umap::{check_graph, order, random};
-use crate::{Handed, Points, Rows, WeightedGraph};
+use crate::graph::Part;
+use crate::umap::{Ordered, random};
+use crate::{Points, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use components::Components;
 
 /// Streams of random numbers.
 const SCATTER: u64 = 11;
-/// Above this many vertices the solver's vectors leave the caches, and a graph whose neighbours
-/// are far apart in memory is relabelled first.
-const RELABELLED: usize = 1 << 16;
-
 /// The spectral layout of `graph` in `dim` dimensions, n x `dim`, row-major.
 ///
 /// umap-learn's `spectral_layout`: the eigenvectors of 1 - D^-1/2 A D^-1/2 that follow the
@@ -51,7 +47,7 @@ pub fn spectral_layout(
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    layout(ctx, graph.into(), None, dim, seed)
+    in_order_and_back(ctx, graph, None, dim, seed)
 }
 
 /// As [`spectral_layout`], with the points of the graph's vertices: when there are more than
@@ -66,7 +62,7 @@ pub fn spectral_layout_of_points(
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    layout(ctx, graph.into(), Some(&points), dim, seed)
+    in_order_and_back(ctx, graph, Some(&points), dim, seed)
 }
 
 /// Vectors that travel together where `dim` are asked for.
@@ -78,13 +74,10 @@ fn width(dim: usize) -> usize {
     }
 }
 
-/// Bytes that a spectral layout of `n` vertices and `nnz` entries in `dim` dimensions reserves at
-/// once, at most, the graph itself not counted where it is lent.
+/// Bytes that [`layout`] of `n` vertices and `nnz` entries in `dim` dimensions reserves at once, at
+/// most.
 pub(crate) fn bytes(n: u64, nnz: u64, dim: usize) -> u64 {
-    // The largest component while it is copied, or relabelled, or solved; or all of it as one.
-    let copies = 2 * WeightedGraph::bytes(n, nnz);
-    let solving = WeightedGraph::bytes(n, nnz) + solve_bytes(n, nnz, dim);
-    PARTS_BYTES * n + copies.max(solving) + 8 * dim as u64 * n
+    PARTS_BYTES * n + solve_bytes(n, nnz, dim) + 8 * dim as u64 * n
 }
 
 /// Bytes of the components, a vertex.
@@ -96,22 +89,26 @@ fn solve_bytes(n: u64, nnz: u64, dim: usize) -> u64 {
     n * (12 * width(dim) as u64 + 28) + 8 * nnz
 }
 
-/// As [`spectral_layout`], of a graph that may be given away.
-pub(crate) fn layout(
+fn in_order_and_back(
     ctx: &Context,
-    graph: Handed<'_>,
+    graph: &WeightedGraph,
     points: Option<&dyn Rows>,
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    check_graph(&graph)?;
+    check(graph.n(), points, dim)?;
+    let graph = Ordered::new(ctx, graph, |_| 0.0)?;
+    graph.spectral_layout(ctx, points, dim, seed)
+}
+
+/// Refuses what has no spectral layout.
+pub(crate) fn check(n: usize, points: Option<&dyn Rows>, dim: usize) -> Result<()> {
     if let Some(points) = points
-        && points.n() != graph.n()
+        && points.n() != n
     {
         return Err(Error::Parameter(format!(
-            "there are {} points for the {} vertices of the graph",
+            "there are {} points for the {n} vertices of the graph",
             points.n(),
-            graph.n()
         )));
     }
     if dim == 0 || dim > 28 {
@@ -119,55 +116,58 @@ pub(crate) fn layout(
             "a spectral layout in {dim} dimensions was asked for; from 1 to 28 are possible"
         )));
     }
+    Ok(())
+}
+
+/// As [`spectral_layout`], of a graph whose vertices come in `order` (that of [`Ordered`]) and
+/// whose weights are positive. The rows of the layout come in it too.
+pub(crate) fn layout(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    order: &[u32],
+    points: Option<&dyn Rows>,
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f32>> {
+    check(graph.n(), points, dim)?;
     let n = graph.n();
     let _components = ctx
         .budget()
         .reserve(PARTS_BYTES * n as u64, "the parts of the graph")?;
-    let components = Components::of(ctx, &graph)?;
+    let components = Components::of(graph);
     if components.count() <= 1 {
         if n <= dim + 1 {
             return Ok(scatter(n, dim, seed, 0, 1.0));
         }
-        return Ok(connected(ctx, graph, dim, seed)?
+        return Ok(connected(ctx, Part::whole(graph), dim, seed)?
             .into_iter()
             .map(|x| x as f32)
             .collect());
     }
 
-    let places = components.places(points, dim, seed)?;
+    let places = components.places(points, order, dim, seed)?;
     let ranges = components::ranges(&places, dim);
     let mut layout = vec![0.0f32; n * dim];
     let _layout = ctx
         .budget()
         .reserve(8 * (n * dim) as u64, "the layout of the graph's parts")?;
-    // The largest comes last: nothing but it is wanted of the graph then.
-    let largest = (0..components.count()).max_by_key(|&c| components.members(c).len());
-    let others = (0..components.count()).filter(|&c| Some(c) != largest);
-    let mut whole = Some(graph);
-    for c in others.chain(largest) {
-        let members = components.members(c);
+    for c in 0..components.count() {
+        let rows = components.range(c);
         let (place, range) = (&places[c * dim..(c + 1) * dim], ranges[c]);
-        let inside: Vec<f64> = if members.len() < 2 * dim || members.len() <= dim + 1 {
-            let around = scatter(members.len(), dim, seed, members[0] as u64, range as f32);
+        let (first, size) = (rows.start, rows.len());
+        let inside: Vec<f64> = if size < 2 * dim || size <= dim + 1 {
+            let around = scatter(size, dim, seed, first as u64, range as f32);
             around.into_iter().map(f64::from).collect()
         } else {
-            let Some(graph) = whole.take() else {
-                return Err(Error::Bug("the graph is gone before its parts".to_owned()));
-            };
-            let part = components.subgraph(ctx, &graph, c)?;
-            if Some(c) == largest {
-                drop(graph);
-            } else {
-                whole = Some(graph);
-            }
-            let mut inside = connected(ctx, part, dim, seed)?;
+            let mut inside = connected(ctx, Part::of(graph, rows), dim, seed)?;
             let largest = inside.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             inside.iter_mut().for_each(|x| *x *= range / largest);
             inside
         };
-        for (row, &v) in inside.chunks_exact(dim).zip(members) {
-            for (k, x) in row.iter().enumerate() {
-                layout[v as usize * dim + k] = (place[k] + x) as f32;
+        let there = layout[first * dim..].chunks_exact_mut(dim);
+        for (row, there) in inside.chunks_exact(dim).zip(there) {
+            for ((x, place), there) in row.iter().zip(place).zip(there) {
+                *there = (place + x) as f32;
             }
         }
     }
@@ -175,33 +175,9 @@ pub(crate) fn layout(
 }
 
 /// The eigenvectors of a connected graph.
-fn connected(ctx: &Context, graph: Handed<'_>, dim: usize, seed: u64) -> Result<Vec<f64>> {
-    let (n, nnz) = (graph.n() as u64, graph.nnz());
-    let solve = |graph: &WeightedGraph| {
-        let _solving = ctx
-            .budget()
-            .reserve(solve_bytes(n, nnz, dim), "the spectral layout")?;
-        solved(ctx, graph, dim, seed)
-    };
-    if graph.n() <= RELABELLED {
-        return solve(&graph);
-    }
-    let _relabelled = ctx.budget().reserve(
-        WeightedGraph::bytes(n, nnz),
-        "the spectral layout's relabelled graph",
-    )?;
-    let order = order::order(ctx, &graph)?;
-    let relabelled = relabelled(ctx, &graph, &order)?;
-    drop(graph);
-    let vectors = solve(&relabelled)?;
-    let mut layout = vec![0.0; vectors.len()];
-    for (row, &v) in vectors.chunks_exact(dim).zip(&order) {
-        layout[v as usize * dim..][..dim].copy_from_slice(row);
-    }
-    Ok(layout)
-}
-
-fn solved(ctx: &Context, graph: &WeightedGraph, dim: usize, seed: u64) -> Result<Vec<f64>> {
+fn connected(ctx: &Context, graph: Part<'_>, dim: usize, seed: u64) -> Result<Vec<f64>> {
+    let bytes = solve_bytes(graph.n() as u64, graph.nnz(), dim);
+    let _solving = ctx.budget().reserve(bytes, "the spectral layout")?;
     match width(dim) {
         8 => solve::eigenvectors::<8>(ctx, graph, dim, seed),
         16 => solve::eigenvectors::<16>(ctx, graph, dim, seed),

@@ -6,14 +6,17 @@
 mod ab;
 mod edges;
 mod init;
-pub(crate) mod order;
+mod order;
+mod ordered;
 mod parallel;
 pub(crate) mod random;
 mod sequential;
 
 pub use ab::find_ab_params;
 pub use init::{Init, initial_layout};
+pub use ordered::Ordered;
 
+use crate::relabel::{back_from, in_order};
 use crate::{Handed, WeightedGraph, spectral};
 use cellmill_engine::{Context, Error, Event, Result};
 use std::time::Instant;
@@ -115,64 +118,101 @@ fn default_epochs(n: usize) -> usize {
 /// together and pushes its head from random vertices. `init` is used as it is: [`initial_layout`]
 /// gives it umap-learn's scale.
 ///
-/// Up to 2,048 vertices, and in other than 2 or 3 dimensions, the events run one by one in
-/// umap-learn's order. Above, they run in fixed parts, 32 lanes at a time. The result has the
+/// Up to 2,048 vertices, and in other than 2 or 3 dimensions, the events run one by one, as
+/// umap-learn's. Above, they run in fixed parts, 32 lanes at a time. The result has the
 /// same bits for any number of threads and on every instruction set.
+///
+/// Where the initial layout is made of the same graph, [`ordered`] does once what both begin with.
 ///
 /// # Errors
 /// [`Error::Parameter`] when a parameter is out of range or `init` is not n x `n_components`;
 /// [`Error::Data`] when a coordinate or a weight is not finite, or the graph is not a CSR matrix;
 /// [`Error::Budget`] when the edges do not fit; [`Error::Cancelled`].
-pub fn umap(
+pub fn umap<'a>(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: impl Into<Handed<'a>>,
     init: &[f32],
     parameters: &UmapParams,
 ) -> Result<Vec<f32>> {
     parameters.check()?;
-    check_graph(graph)?;
-    let (n, d) = (graph.n(), parameters.n_components);
-    if n.checked_mul(d) != Some(init.len()) {
-        return Err(Error::Parameter(format!(
-            "the initial layout has {} coordinates; {n} vertices in {d} dimensions need {}",
-            init.len(),
-            n * d
-        )));
-    }
-    if let Some(i) = init.iter().position(|x| !x.is_finite()) {
-        return Err(Error::Data(format!(
-            "the initial coordinate {} of vertex {} is {}; every coordinate must be finite",
-            i % d,
-            i / d,
-            init[i]
-        )));
-    }
-    let n_epochs = parameters.epochs(n);
-    let Some(floor) = weight_floor(graph, n_epochs) else {
-        return Ok(init.to_vec());
-    };
-    ctx.emit(Event::StageStarted {
-        stage: STAGE.to_owned(),
-        total: n_epochs as u64,
-        unit: "epochs".to_owned(),
-    });
-    let started = Instant::now();
-    let layout = match d {
-        2 if n > SEQUENTIAL => {
-            parallel::layout::<2>(ctx, graph, floor, init, parameters, n_epochs)?
-        }
-        3 if n > SEQUENTIAL => {
-            parallel::layout::<3>(ctx, graph, floor, init, parameters, n_epochs)?
-        }
-        _ => sequential::layout(ctx, graph, floor, init, parameters, n_epochs)?,
-    };
-    ctx.emit(Event::StageFinished {
-        stage: STAGE.to_owned(),
-        seconds: started.elapsed().as_secs_f64(),
-        bytes_read: 0,
-    });
-    Ok(layout)
+    ordered(ctx, graph, parameters.n_epochs)?.umap(ctx, init, parameters)
 }
+
+/// The graph as a layout of `n_epochs` walks it: in an order of its own, without the entries that
+/// would never fire. One that is given away is dropped.
+///
+/// # Errors
+/// As [`umap`].
+pub fn ordered<'a>(
+    ctx: &Context,
+    graph: impl Into<Handed<'a>>,
+    n_epochs: Option<usize>,
+) -> Result<Ordered> {
+    Ordered::new(ctx, graph, |graph| {
+        least(graph, n_epochs.unwrap_or(default_epochs(graph.n())))
+    })
+}
+
+impl Ordered {
+    /// As [`umap`], of a graph that was ordered for as many epochs.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn umap(self, ctx: &Context, init: &[f32], parameters: &UmapParams) -> Result<Vec<f32>> {
+        parameters.check()?;
+        let (n, d) = (self.n(), parameters.n_components);
+        if n.checked_mul(d) != Some(init.len()) {
+            return Err(Error::Parameter(format!(
+                "the initial layout has {} coordinates; {n} vertices in {d} dimensions need {}",
+                init.len(),
+                n * d
+            )));
+        }
+        if let Some(i) = init.iter().position(|x| !x.is_finite()) {
+            return Err(Error::Data(format!(
+                "the initial coordinate {} of vertex {} is {}; every coordinate must be finite",
+                i % d,
+                i / d,
+                init[i]
+            )));
+        }
+        if self.graph.nnz() == 0 {
+            return Ok(init.to_vec());
+        }
+        let n_epochs = parameters.epochs(n);
+        ctx.emit(Event::StageStarted {
+            stage: STAGE.to_owned(),
+            total: n_epochs as u64,
+            unit: "epochs".to_owned(),
+        });
+        let started = Instant::now();
+        let _positions = ctx
+            .budget()
+            .reserve(POSITION * init.len() as u64, "the positions of the layout")?;
+        let Self {
+            graph,
+            order,
+            memory: _places,
+        } = self;
+        let begin = in_order(&order, init, d);
+        let layout = match d {
+            2 if n > SEQUENTIAL => parallel::layout::<2>(ctx, graph, &begin, parameters, n_epochs)?,
+            3 if n > SEQUENTIAL => parallel::layout::<3>(ctx, graph, &begin, parameters, n_epochs)?,
+            _ => sequential::layout(ctx, graph, begin, parameters, n_epochs)?,
+        };
+        let layout = back_from(&order, &layout, d);
+        ctx.emit(Event::StageFinished {
+            stage: STAGE.to_owned(),
+            seconds: started.elapsed().as_secs_f64(),
+            bytes_read: 0,
+        });
+        Ok(layout)
+    }
+}
+
+/// Bytes of a coordinate while its vertex moves: in two orders, and once more while it is taken
+/// from the one into the other.
+const POSITION: u64 = 12;
 
 /// The part in which each vertex of `graph` moves in the layout of a large graph.
 ///
@@ -186,63 +226,47 @@ pub fn layout_parts(
     graph: &WeightedGraph,
     n_epochs: Option<usize>,
 ) -> Result<Vec<u32>> {
-    check_graph(graph)?;
-    let n = graph.n();
-    let mut part_of = vec![0; n];
-    if let Some(floor) = weight_floor(graph, n_epochs.unwrap_or(default_epochs(n))) {
-        let edges = edges::Edges::build(ctx, graph, floor)?;
-        for (part, range) in edges.parts.iter().enumerate() {
-            for &vertex in &edges.order[range.clone()] {
-                part_of[vertex as usize] = part as u32;
-            }
-        }
-    }
-    Ok(part_of)
+    let ordered = ordered(ctx, graph, n_epochs)?;
+    let parts = edges::cut(&ordered.graph).into_iter().enumerate();
+    let places: Vec<u32> = parts
+        .flat_map(|(part, range)| range.map(move |_| part as u32))
+        .collect();
+    Ok(back_from(&ordered.order, &places, 1))
 }
 
-/// The weights that count: the largest, and the smallest that is kept.
-#[derive(Debug, Clone, Copy)]
-struct Floor {
-    max: f32,
-    min: f32,
+/// The largest weight.
+fn largest(graph: &WeightedGraph) -> f32 {
+    graph.weights.iter().copied().fold(0.0, f32::max)
 }
 
-/// umap-learn drops entries below max / n_epochs, which would never fire; with 10 epochs or
-/// fewer it takes the default number of epochs there. `None` when there is nothing to lay out.
-fn weight_floor(graph: &WeightedGraph, n_epochs: usize) -> Option<Floor> {
-    let max = graph.weights.iter().copied().fold(0.0f32, f32::max);
+/// The smallest weight that counts. umap-learn drops entries below max / n_epochs, which would never
+/// fire; with 10 epochs or fewer it takes the default number of epochs there.
+fn least(graph: &WeightedGraph, n_epochs: usize) -> f32 {
     let epochs = if n_epochs > 10 {
         n_epochs
     } else {
         default_epochs(graph.n())
     };
-    (max > 0.0).then_some(Floor {
-        max,
-        min: max / epochs as f32,
-    })
+    largest(graph) / epochs as f32
 }
 
-/// The graph without the entries that [`weight_floor`] drops.
-fn pruned<'a>(ctx: &Context, graph: Handed<'a>, n_epochs: usize) -> Result<Handed<'a>> {
-    let min = weight_floor(&graph, n_epochs).map_or(0.0, |floor| floor.min);
-    graph.pruned(ctx, |weight| weight >= min && weight > 0.0)
-}
-
-/// Bytes that [`umap`] reserves for `n` vertices and `nnz` entries on `threads` threads, the graph not
-/// counted.
-pub fn edges_bytes(n: u64, nnz: u64, n_components: usize, threads: usize) -> u64 {
-    if n <= SEQUENTIAL as u64 || !matches!(n_components, 2 | 3) {
-        sequential::bytes(n, nnz, n_components)
-    } else {
-        edges::Edges::bytes(n, nnz, threads) + 8 * n * n_components as u64
-    }
-}
-
-/// Bytes that [`initial_layout`] with [`Init::Spectral`] and then [`umap`] reserve at once, at most.
-/// Of a graph that is lent to the first, and of the second's, nothing is counted; one that is given to
-/// the first is.
+/// Bytes that [`ordered`], [`Ordered::initial_layout`] with [`Init::Spectral`] and then
+/// [`Ordered::umap`] reserve at once, at most, beside the graph where it is lent, or has not been
+/// dropped yet.
 pub fn bytes(n: u64, nnz: u64, n_components: usize, threads: usize) -> u64 {
-    spectral::bytes(n, nnz, n_components).max(edges_bytes(n, nnz, n_components, threads))
+    let spectral = spectral::bytes(n, nnz, n_components);
+    let edges = if n <= SEQUENTIAL as u64 || !matches!(n_components, 2 | 3) {
+        sequential::bytes(n, nnz)
+    } else {
+        edges::Edges::bytes(nnz, n as usize, threads)
+    };
+    let moving = edges + POSITION * n * n_components as u64;
+    ordered::bytes(n, nnz) + spectral.max(moving)
+}
+
+/// Bytes that [`ordered`] reserves, the graph that it is of not counted.
+pub fn ordered_bytes(n: u64, nnz: u64) -> u64 {
+    ordered::bytes(n, nnz)
 }
 
 /// Refuses what is not a square CSR matrix with finite weights that are not negative.

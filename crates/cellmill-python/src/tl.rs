@@ -124,8 +124,9 @@ pub fn umap<'py>(
             },
         };
         let (dim, epochs, seed) = (params.n_components, params.n_epochs, params.seed);
-        let begin = cellmill_graph::initial_layout(ctx, &graph, init, dim, epochs, seed)?;
-        Ok(cellmill_graph::umap::umap(ctx, &graph, &begin, &params)?)
+        let graph = cellmill_graph::umap::ordered(ctx, &graph, epochs)?;
+        let begin = graph.initial_layout(ctx, init, dim, seed)?;
+        Ok(graph.umap(ctx, &begin, &params)?)
     })?;
     matrix(py, layout, asked.n_components)
 }

@@ -181,8 +181,8 @@ fn of_graph(
     let distances = pp::neighbors::distance_bytes(exact) * n * k;
     // While the graph is copied it is there itself; afterwards it is not, but its levels are.
     let clusters = leiden::bytes(n, nnz).max(graph + leiden::copy_bytes(n, nnz));
-    let edges = umap::edges_bytes(n, nnz, 2, threads);
-    let layout = umap::bytes(n, nnz, 2, threads).max(graph + edges);
+    // So it is where it is put in another order.
+    let layout = umap::bytes(n, nnz, 2, threads).max(graph + umap::ordered_bytes(n, nnz));
     let columns = starts + 4 * n * params.resolutions.len() as u64;
     let places = 8 * n;
     let fuzzy = lists + fuzzy::bytes(n, k).max(graph + distances + starts);

@@ -267,7 +267,7 @@ pub fn run_on(
     distances.make_room(ctx, room)?;
     scores.make_room(ctx, room)?;
     give_back();
-    let begin = {
+    let (ordered, begin) = {
         let points = ScoreRows {
             ctx,
             scores: &scores,
@@ -276,7 +276,7 @@ pub fn run_on(
         tl::umap::begin(ctx, graph.hand(ctx, room)?, Some(&points), params)?
     };
     give_back();
-    let coordinates = tl::umap::umap(ctx, graph.fetch(ctx)?, &begin, curve, params)?;
+    let coordinates = tl::umap::umap(ctx, ordered, &begin, curve, params)?;
     drop(begin);
     patch.extend(tl::umap::patch(
         coordinates,

@@ -374,8 +374,8 @@ fn umap(ctx: &Context, file: &H5ad, graph: &WeightedGraph, params: &RunParams) -
         .transpose()?;
     let points = points.as_ref().map(|points| points as &dyn Rows);
     let curve = tl::umap::curve(params)?;
-    let begin = tl::umap::begin(ctx, graph, points, params)?;
-    let coordinates = tl::umap::umap(ctx, graph, &begin, curve, params)?;
+    let (ordered, begin) = tl::umap::begin(ctx, graph, points, params)?;
+    let coordinates = tl::umap::umap(ctx, ordered, &begin, curve, params)?;
     let suffix = suffix(file, &format!("obsm/{}", keys::X_UMAP), params.overwrite);
     Ok(tl::umap::patch(coordinates, 2, curve, params.seed, suffix))
 }

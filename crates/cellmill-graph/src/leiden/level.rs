@@ -37,7 +37,7 @@ impl Adjacency for Weighted<'_> {
 
     #[inline]
     fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
-        self.graph.expect_along(ahead, table);
+        self.graph.expect_along(ahead, table.as_ptr());
     }
 }
 
@@ -60,7 +60,7 @@ impl Adjacency for Unweighted<'_> {
 
     #[inline]
     fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
-        self.graph.expect_along(ahead, table);
+        self.graph.expect_along(ahead, table.as_ptr());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Coarser graphs by aggregation.
 
 use crate::WeightedGraph;
+use crate::graph::Part;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
@@ -41,8 +42,9 @@ impl Aggregates {
 }
 
 /// Groups each vertex with its strong neighbours where none of them is in a group yet; what
-/// remains joins the group of its heaviest neighbour. In the order of the vertices.
-pub(crate) fn aggregate(ctx: &Context, graph: &WeightedGraph) -> Result<Aggregates> {
+/// remains joins the group of its heaviest neighbour. In the order of the vertices. Entries below
+/// `least` are not there.
+pub(crate) fn aggregate(ctx: &Context, graph: Part<'_>, least: f32) -> Result<Aggregates> {
     let n = graph.n();
     let mut of = vec![NONE; n];
     let mut count = 0u32;
@@ -53,16 +55,9 @@ pub(crate) fn aggregate(ctx: &Context, graph: &WeightedGraph) -> Result<Aggregat
         if of[v] != NONE {
             continue;
         }
-        let row = graph.row(v);
-        let weights = &graph.weights[row.clone()];
-        let strong = STRONG * weights.iter().copied().fold(0.0, f32::max);
-        let neighbours = || {
-            graph.indices[row.clone()]
-                .iter()
-                .zip(weights)
-                .filter(move |&(_, &w)| w >= strong)
-                .map(|(&j, _)| j as usize)
-        };
+        let edges = || graph.edges(v).filter(|&(_, w)| w >= least);
+        let strong = STRONG * edges().fold(0.0, |most, (_, w)| w.max(most));
+        let neighbours = || edges().filter(|&(_, w)| w >= strong).map(|(j, _)| j);
         if neighbours().all(|j| of[j] == NONE) {
             of[v] = count;
             neighbours().for_each(|j| of[j] = count);
@@ -77,10 +72,10 @@ pub(crate) fn aggregate(ctx: &Context, graph: &WeightedGraph) -> Result<Aggregat
             continue;
         }
         let mut best = (0.0, NONE);
-        for e in graph.row(v) {
-            let to = of[graph.indices[e] as usize];
-            if to != NONE && graph.weights[e] > best.0 {
-                best = (graph.weights[e], to);
+        for (j, w) in graph.edges(v).filter(|&(_, w)| w >= least) {
+            let to = of[j];
+            if to != NONE && w > best.0 {
+                best = (w, to);
             }
         }
         if best.1 == NONE {
@@ -104,11 +99,12 @@ pub(crate) struct Contracted {
     pub(crate) inside: Vec<f64>,
 }
 
-/// Sums the weights between and inside of the aggregates.
+/// Sums the weights between and inside of the aggregates. Entries below `least` are not there.
 pub(crate) fn contract(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: Part<'_>,
     aggregates: &Aggregates,
+    least: f32,
 ) -> Result<Contracted> {
     let (starts, members) = aggregates.members();
     let count = aggregates.count;
@@ -128,9 +124,9 @@ pub(crate) fn contract(
                         let of_c = starts[c] as usize..starts[c + 1] as usize;
                         for (at, &v) in of_c.clone().zip(&members[of_c]) {
                             graph.expect_along(|k| members.get(at + k).copied(), &aggregates.of);
-                            for e in graph.row(v as usize) {
-                                let to = aggregates.of[graph.indices[e] as usize];
-                                let weight = graph.weights[e];
+                            let edges = graph.edges(v as usize);
+                            for (j, weight) in edges.filter(|&(_, w)| w >= least) {
+                                let to = aggregates.of[j];
                                 if to as usize == c {
                                     inside += f64::from(weight);
                                 } else if weight > 0.0 {
@@ -193,9 +189,9 @@ mod tests {
     fn contraction_keeps_all_weight() {
         let graph = ring(1000, 7);
         let ctx = Context::quiet(2).unwrap();
-        let aggregates = aggregate(&ctx, &graph).unwrap();
+        let aggregates = aggregate(&ctx, Part::whole(&graph), 0.0).unwrap();
         assert!(aggregates.count < 500);
-        let coarse = contract(&ctx, &graph, &aggregates).unwrap();
+        let coarse = contract(&ctx, Part::whole(&graph), &aggregates, 0.0).unwrap();
         let before: f64 = graph.weights.iter().map(|&w| f64::from(w)).sum();
         let after: f64 = coarse
             .graph

@@ -1,105 +1,55 @@
 //! Connected components, and where they lie relative to each other.
 
 use super::random;
-use crate::{Handed, Rows, WeightedGraph, relabel};
-use cellmill_engine::{Context, Error, Result};
+use crate::{Rows, WeightedGraph};
+use cellmill_engine::{Error, Result};
 use faer::{Mat, Side};
+use std::ops::Range;
 
 /// Above this many components they are placed by their centroids' own coordinates, or at random.
 const EMBEDDED: usize = 1000;
 /// Streams of random numbers.
 const PLACES: u64 = 12;
 
-/// The connected components of a graph, in the order of their first vertices.
+/// The connected components of a graph whose vertices come in [`order`](crate::umap::order)'s
+/// order, where each is a range.
 pub(super) struct Components {
-    of: Vec<u32>,
-    /// The place of each vertex among the members of its component.
-    local: Vec<u32>,
+    /// Where each begins, and the end.
     starts: Vec<usize>,
-    members: Vec<u32>,
 }
 
 impl Components {
-    pub(super) fn of(ctx: &Context, graph: &WeightedGraph) -> Result<Self> {
+    /// Cuts the vertices wherever no entry leads across.
+    pub(super) fn of(graph: &WeightedGraph) -> Self {
         let n = graph.n();
-        let mut of = vec![u32::MAX; n];
-        let mut queue = Vec::new();
-        let mut count = 0;
-        let mut steps = 0usize;
-        for start in 0..n {
-            if of[start] != u32::MAX {
-                continue;
+        // The last vertex that an edge of each vertex leads on to.
+        let mut reach: Vec<u32> = (0..n as u32).collect();
+        for v in 0..n {
+            for &u in &graph.indices[graph.row(v)] {
+                let (from, to) = ((v as u32).min(u), (v as u32).max(u));
+                let reach = &mut reach[from as usize];
+                *reach = to.max(*reach);
             }
-            of[start] = count;
-            queue.push(start as u32);
-            while let Some(v) = queue.pop() {
-                steps += 1;
-                if steps.is_multiple_of(1 << 14) {
-                    ctx.cancel().check()?;
-                }
-                // What is on top now is looked at soon, if not next.
-                if let Some(&later) = queue.get(queue.len().wrapping_sub(2)) {
-                    graph.expect(later as usize);
-                }
-                for e in graph.row(v as usize) {
-                    let j = graph.indices[e];
-                    if graph.weights[e] > 0.0 && of[j as usize] == u32::MAX {
-                        of[j as usize] = count;
-                        queue.push(j);
-                    }
-                }
+        }
+        let mut starts = Vec::new();
+        let mut inside = 0;
+        for (v, reach) in reach.into_iter().enumerate() {
+            if v >= inside {
+                starts.push(v);
             }
-            count += 1;
+            inside = inside.max(reach as usize + 1);
         }
-        let mut starts = vec![0usize; count as usize + 1];
-        for &c in &of {
-            starts[c as usize + 1] += 1;
-        }
-        for c in 0..count as usize {
-            starts[c + 1] += starts[c];
-        }
-        let mut next = starts.clone();
-        let mut members = vec![0; n];
-        let mut local = vec![0; n];
-        for (v, &c) in of.iter().enumerate() {
-            members[next[c as usize]] = v as u32;
-            local[v] = (next[c as usize] - starts[c as usize]) as u32;
-            next[c as usize] += 1;
-        }
-        Ok(Self {
-            of,
-            local,
-            starts,
-            members,
-        })
+        starts.push(n);
+        Self { starts }
     }
 
     pub(super) fn count(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// The vertices of component `c`, increasing.
-    pub(super) fn members(&self, c: usize) -> &[u32] {
-        &self.members[self.starts[c]..self.starts[c + 1]]
-    }
-
-    /// Component `c` as a graph of its own.
-    pub(super) fn subgraph(
-        &self,
-        ctx: &Context,
-        graph: &WeightedGraph,
-        c: usize,
-    ) -> Result<Handed<'static>> {
-        let members = self.members(c);
-        let entries: usize = members.iter().map(|&v| graph.row(v as usize).len()).sum();
-        let memory = ctx.budget().reserve(
-            WeightedGraph::bytes(members.len() as u64, entries as u64),
-            "a part of the graph",
-        )?;
-        // An entry of weight 0 may lead to another component.
-        let inside = |j: u32| self.of[j as usize] as usize == c;
-        let part = relabel::part(ctx, graph, members, &self.local, inside)?;
-        Ok(Handed::given(part, Some(memory)))
+    /// The places of component `c`.
+    pub(super) fn range(&self, c: usize) -> Range<usize> {
+        self.starts[c]..self.starts[c + 1]
     }
 
     /// A place for each component, `count` x `dim`.
@@ -107,10 +57,12 @@ impl Components {
     /// Up to 2 `dim` components sit at the ends of the axes. More are embedded by their
     /// centroids, as in umap-learn, but with the affinity exp(-d² / median d²): without that
     /// scale it underflows for centroids in the units of principal components, and the places
-    /// are arbitrary. Without points they are random, as in umap-learn.
+    /// are arbitrary. Without points they are random, as in umap-learn. Points come as the vertices
+    /// of `order` are numbered.
     pub(super) fn places(
         &self,
         points: Option<&dyn Rows>,
+        order: &[u32],
         dim: usize,
         seed: u64,
     ) -> Result<Vec<f64>> {
@@ -127,7 +79,7 @@ impl Components {
             let random = |i| 10.0 * random::unit(random::word(seed, PLACES, i));
             return Ok((0..(count * dim) as u64).map(random).collect());
         };
-        let centroids = self.centroids(points)?;
+        let centroids = self.centroids(points, order)?;
         let d = points.d();
         if count > EMBEDDED || d == 0 {
             // The leading coordinates, in units of the largest; points come as principal
@@ -148,19 +100,25 @@ impl Components {
         embed(&centroids, count, d, dim)
     }
 
-    fn centroids(&self, points: &dyn Rows) -> Result<Vec<f64>> {
+    fn centroids(&self, points: &dyn Rows, order: &[u32]) -> Result<Vec<f64>> {
         let d = points.d();
         let mut centroids = vec![0.0; self.count() * d];
-        let mut of = self.of.iter();
+        let mut of = vec![0u32; order.len()];
+        for c in 0..self.count() {
+            for &vertex in &order[self.range(c)] {
+                of[vertex as usize] = c as u32;
+            }
+        }
+        let mut of = of.into_iter();
         points.each(&mut |row| {
-            let Some(&c) = of.next() else { return };
+            let Some(c) = of.next() else { return };
             let sums = &mut centroids[c as usize * d..][..d];
             for (sum, &x) in sums.iter_mut().zip(row) {
                 *sum += f64::from(x);
             }
         })?;
         for c in 0..self.count() {
-            let size = self.members(c).len() as f64;
+            let size = self.range(c).len() as f64;
             centroids[c * d..(c + 1) * d]
                 .iter_mut()
                 .for_each(|x| *x /= size);
@@ -255,4 +213,35 @@ pub(super) fn ranges(places: &[f64], dim: usize) -> Vec<f64> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spectral::tests::symmetric;
+
+    #[test]
+    fn vertices_are_parted_where_no_edge_leads_across() {
+        let graph = symmetric(
+            8,
+            [
+                (0, 2, 1.0),
+                (1, 2, 1.0),
+                (4, 7, 1.0),
+                (5, 6, 1.0),
+                (5, 7, 1.0),
+            ],
+        );
+        let parts = Components::of(&graph);
+        let ranges: Vec<_> = (0..parts.count()).map(|c| parts.range(c)).collect();
+        assert_eq!(ranges, [0..3, 3..4, 4..8]);
+        // One direction of an edge is enough.
+        let forward = WeightedGraph {
+            indptr: vec![0, 0, 1, 1],
+            indices: vec![0],
+            weights: vec![1.0],
+        };
+        assert_eq!(Components::of(&forward).count(), 2);
+        assert_eq!(Components::of(&symmetric(0, [])).count(), 0);
+    }
 }

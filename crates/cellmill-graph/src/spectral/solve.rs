@@ -2,7 +2,7 @@
 
 use super::coarsen::{self, Contracted};
 use super::walk::{Block, Gram, Walk};
-use crate::WeightedGraph;
+use crate::graph::Part;
 use crate::umap::random;
 use cellmill_engine::{Context, Error, Result};
 use faer::{Mat, Side};
@@ -23,11 +23,11 @@ const WORK: u64 = 1_000_000_000;
 /// steps is capped: this never stalls, and ends with the best vectors found.
 pub(super) fn eigenvectors<const M: usize>(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: Part<'_>,
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f64>> {
-    let walk = Walk::new(graph, &[]);
+    let walk = Walk::new(ctx, graph, &[]);
     if walk.n() <= DENSE {
         let (vectors, width) = dense(&walk)?;
         let symmetric = (0..walk.n()).flat_map(|v| {
@@ -70,17 +70,19 @@ fn level<const M: usize>(
             })
             .collect());
     }
-    let aggregates = coarsen::aggregate(ctx, walk.graph)?;
+    let aggregates = coarsen::aggregate(ctx, walk.graph, 0.0)?;
     let mut x: Block<M> = if aggregates.count as f64 > 0.9 * n as f64 {
         (0..n)
             .map(|v| std::array::from_fn(|k| noise(seed, depth, v, k)))
             .collect()
     } else {
-        let Contracted { graph, mut inside } = coarsen::contract(ctx, walk.graph, &aggregates)?;
+        let Contracted { graph, mut inside } =
+            coarsen::contract(ctx, walk.graph, &aggregates, 0.0)?;
         for (v, &w) in walk.inside.iter().enumerate() {
             inside[aggregates.of[v] as usize] += w;
         }
-        let coarse = level::<M>(ctx, &Walk::new(&graph, &inside), dim, seed, depth + 1)?;
+        let walk = Walk::new(ctx, Part::whole(&graph), &inside);
+        let coarse = level::<M>(ctx, &walk, dim, seed, depth + 1)?;
         aggregates.of.iter().map(|&c| coarse[c as usize]).collect()
     };
     refine(ctx, walk, &mut x, dim, seed, depth)?;
@@ -97,7 +99,7 @@ fn refine<const M: usize>(
     depth: u64,
 ) -> Result<()> {
     let mut y: Block<M> = vec![[0.0; M]; walk.n()];
-    let entries = walk.graph.indices.len() as u64 + walk.n() as u64;
+    let entries = walk.graph.nnz() + walk.n() as u64;
     let cap = (WORK / entries).clamp(40, 1600) as usize;
     let mut applied = 0;
     // A little smoothing first, so that the steps of the carried-over block do not count as
@@ -233,9 +235,8 @@ fn dense(walk: &Walk<'_>) -> Result<(Vec<f64>, usize)> {
         if let Some(&w) = walk.inside.get(v) {
             laplacian[(v, v)] -= w * scale[v] * scale[v];
         }
-        for e in walk.graph.row(v) {
-            let j = walk.graph.indices[e] as usize;
-            laplacian[(v, j)] -= f64::from(walk.graph.weights[e]) * scale[v] * scale[j];
+        for (j, w) in walk.graph.edges(v) {
+            laplacian[(v, j)] -= f64::from(w) * scale[v] * scale[j];
         }
     }
     let eigen = eigen(&laplacian)?;

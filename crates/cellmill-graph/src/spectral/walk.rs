@@ -1,6 +1,6 @@
 //! The random walk's Laplacian on a block of vectors.
 
-use crate::WeightedGraph;
+use crate::graph::Part;
 use cellmill_engine::Context;
 use rayon::prelude::*;
 
@@ -9,7 +9,7 @@ const ROWS: usize = 2048;
 
 /// One level: a graph with self-loops, and the degree of each vertex.
 pub(super) struct Walk<'a> {
-    pub(super) graph: &'a WeightedGraph,
+    pub(super) graph: Part<'a>,
     /// Weight of the self-loops.
     pub(super) inside: &'a [f64],
     /// The row sums, self-loops included.
@@ -23,20 +23,16 @@ pub(super) type Block<const M: usize> = Vec<[f32; M]>;
 pub(super) type Gram<const M: usize> = [[f64; M]; M];
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(graph: &'a WeightedGraph, inside: &'a [f64]) -> Self {
-        let degree = (0..graph.n())
-            .map(|v| {
-                let row: f64 = graph.weights[graph.row(v)]
-                    .iter()
-                    .map(|&w| f64::from(w))
-                    .sum();
-                (row + inside.get(v).copied().unwrap_or(0.0)) as f32
-            })
-            .collect();
+    pub(super) fn new(ctx: &Context, graph: Part<'a>, inside: &'a [f64]) -> Self {
+        let degree = |v: usize| {
+            let row: f64 = graph.edges(v).map(|(_, w)| f64::from(w)).sum();
+            (row + inside.get(v).copied().unwrap_or(0.0)) as f32
+        };
+        let rows = (0..graph.n()).into_par_iter().with_min_len(ROWS);
         Self {
             graph,
             inside,
-            degree,
+            degree: ctx.pool().install(|| rows.map(degree).collect()),
         }
     }
 
@@ -62,12 +58,8 @@ impl<'a> Walk<'a> {
                         let v = task * ROWS + i;
                         let inside = self.inside.get(v).map_or(0.0, |&w| w as f32);
                         let mut sum = x[v].map(|x| inside * x);
-                        let row = self.graph.row(v);
-                        for (&j, &w) in self.graph.indices[row.clone()]
-                            .iter()
-                            .zip(&self.graph.weights[row])
-                        {
-                            let other = &x[j as usize];
+                        for (j, w) in self.graph.edges(v) {
+                            let other = &x[j];
                             for k in 0..M {
                                 sum[k] += w * other[k];
                             }

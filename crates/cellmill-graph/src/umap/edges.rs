@@ -1,7 +1,8 @@
 //! The edges of the layout, in parts that can move at the same time.
 
-use super::{Floor, order, random};
+use super::random;
 use crate::WeightedGraph;
+use crate::graph::Part;
 use crate::kernel::layout::EdgeList;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
@@ -14,14 +15,12 @@ const PART_VERTICES: usize = 4096;
 /// Edges are shuffled within runs of about this many.
 const RUN: usize = 16_384;
 
-/// Vertices in the order of the graph, cut into parts, and their edges.
+/// The vertices of an ordered graph, cut into parts, and their edges.
 ///
-/// A part is a range of the order. Its own edges move no vertex outside of it, and the edges
+/// A part is a range of the vertices. Its own edges move no vertex outside of it, and the edges
 /// between two parts move no vertex of a third: so all parts can work at once on their own
 /// edges, and disjoint pairs of parts on theirs, on the live positions, without a race.
 pub(super) struct Edges {
-    /// The vertex at each place of the order.
-    pub(super) order: Vec<u32>,
     /// The places of each part.
     pub(super) parts: Vec<Range<usize>>,
     /// The edges inside each part, cut into runs.
@@ -47,61 +46,46 @@ pub(super) struct Pair {
 type Edge = (u32, u32, u32);
 
 impl Edges {
-    /// Bytes that a graph of `n` vertices and `nnz` entries needs, the building on `threads`
+    /// Bytes of the edges of a graph of `nnz` entries and `n` vertices, the building on `threads`
     /// threads included.
-    pub(super) fn bytes(n: u64, nnz: u64, threads: usize) -> u64 {
-        // Twelve bytes an entry for good, and as many again for the parts that are being built;
-        // the order's coarse graphs come before and are smaller.
-        let parts = count(n as usize);
+    pub(super) fn bytes(nnz: u64, n: usize, threads: usize) -> u64 {
+        // Twelve bytes an entry for good, and as many again for the parts that are being built.
+        let parts = count(n);
         let building = nnz.div_ceil(parts as u64) * threads.min(parts) as u64;
-        12 * (nnz + building) + 12 * n
+        12 * (nnz + building)
     }
 
-    /// Orders and cuts `graph`.
-    pub(super) fn build(ctx: &Context, graph: &WeightedGraph, floor: Floor) -> Result<Self> {
-        let n = graph.n();
-        let order = order::order(ctx, graph)?;
-        let parts = cut(graph, &order);
+    /// Cuts `graph`, whose weights are at most `max`.
+    pub(super) fn build(ctx: &Context, graph: &WeightedGraph, max: f32) -> Result<Self> {
+        let parts = cut(graph);
         let count = parts.len();
-        let mut place = vec![0u32; n];
-        for (i, &vertex) in order.iter().enumerate() {
-            place[vertex as usize] = i as u32;
-        }
-        let ends: Vec<u32> = parts.iter().map(|part| part.end as u32).collect();
-        let part_of = |place: u32| ends.iter().filter(|&&end| end <= place).count();
+        let ends: Vec<usize> = parts.iter().map(|part| part.end).collect();
+        let part_of = |vertex: usize| ends.iter().filter(|&&end| end <= vertex).count();
+        let edges = |vertex: usize| {
+            Part::whole(graph)
+                .edges(vertex)
+                .filter(move |&(u, _)| u != vertex)
+        };
 
         let lists: Vec<Vec<Runs>> = ctx.pool().install(|| {
             parts
                 .par_iter()
                 .enumerate()
                 .map(|(part, range)| {
-                    let members = &order[range.clone()];
-                    // What counts of row `local`, as places and weights.
-                    let kept = |local: usize| {
-                        graph.expect_along(|k| members.get(local + k).copied(), &place);
-                        let vertex = members[local];
-                        graph.row(vertex as usize).filter_map({
-                            let place = &place;
-                            move |e| {
-                                let (to, weight) = (graph.indices[e], graph.weights[e]);
-                                (weight >= floor.min && to != vertex)
-                                    .then(|| (place[to as usize], weight))
-                            }
-                        })
-                    };
                     // Counted first: growing vectors would take twice the memory.
                     let mut sizes = vec![0usize; count];
-                    for local in 0..members.len() {
-                        kept(local).for_each(|(there, _)| sizes[part_of(there)] += 1);
+                    for vertex in range.clone() {
+                        edges(vertex).for_each(|(to, _)| sizes[part_of(to)] += 1);
                     }
                     let mut to: Vec<Vec<Edge>> =
                         sizes.into_iter().map(Vec::with_capacity).collect();
-                    for local in 0..members.len() {
+                    for vertex in range.clone() {
                         ctx.cancel().check()?;
-                        for (there, weight) in kept(local) {
+                        for (there, weight) in edges(vertex) {
                             let other = part_of(there);
-                            let tail = there - parts[other].start as u32;
-                            to[other].push((local as u32, tail, rate(weight, floor.max)));
+                            let head = (vertex - range.start) as u32;
+                            let tail = (there - parts[other].start) as u32;
+                            to[other].push((head, tail, rate(weight, max)));
                         }
                     }
                     Ok(to
@@ -139,12 +123,7 @@ impl Edges {
                     .collect()
             })
             .collect();
-        Ok(Self {
-            order,
-            parts,
-            own,
-            rounds,
-        })
+        Ok(Self { parts, own, rounds })
     }
 }
 
@@ -183,19 +162,19 @@ fn count(n: usize) -> usize {
         .min(PARTS)
 }
 
-/// Ranges of the order with about equal numbers of entries; their number depends on n alone.
-fn cut(graph: &WeightedGraph, order: &[u32]) -> Vec<Range<usize>> {
-    let n = order.len();
+/// Ranges of vertices with about equal numbers of entries; their number depends on n alone.
+pub(super) fn cut(graph: &WeightedGraph) -> Vec<Range<usize>> {
+    let n = graph.n();
     let count = count(n);
     let total = graph.nnz() + n as u64;
     let mut parts = Vec::with_capacity(count);
     let (mut start, mut load) = (0, 0u64);
-    for (i, &vertex) in order.iter().enumerate() {
-        load += graph.row(vertex as usize).len() as u64 + 1;
+    for vertex in 0..n {
+        load += graph.row(vertex).len() as u64 + 1;
         let full = load * count as u64 >= total * (parts.len() as u64 + 1);
         if full && parts.len() + 1 < count {
-            parts.push(start..i + 1);
-            start = i + 1;
+            parts.push(start..vertex + 1);
+            start = vertex + 1;
         }
     }
     parts.push(start..n);

@@ -1,7 +1,7 @@
 //! Where a layout begins.
 
-use super::{pruned, random};
-use crate::{Handed, Rows, spectral};
+use super::{Ordered, random};
+use crate::{Handed, Rows};
 use cellmill_engine::{Context, Error, Result};
 
 /// Streams of random numbers.
@@ -33,7 +33,7 @@ pub enum Init<'a> {
 /// As umap-learn: spectral and PCA coordinates are scaled so that the largest is 10 in size and
 /// get noise of standard deviation 1e-4; then each axis is stretched to [0, 10] (an axis without
 /// extent becomes 0). The spectral layout is that of the graph without the entries that
-/// `n_epochs` drops. A graph that is given away is dropped on the way.
+/// `n_epochs` drops.
 ///
 /// # Errors
 /// [`Error::Parameter`] when sizes do not fit; [`Error::Data`] for coordinates that are not
@@ -46,60 +46,72 @@ pub fn initial_layout<'a>(
     n_epochs: Option<usize>,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    let graph = graph.into();
-    super::check_graph(&graph)?;
-    let n = graph.n();
-    if n_components == 0 {
-        return Err(Error::Parameter(
-            "n_components is 0; a layout has at least one dimension".to_owned(),
-        ));
+    super::ordered(ctx, graph, n_epochs)?.initial_layout(ctx, init, n_components, seed)
+}
+
+impl Ordered {
+    /// As [`initial_layout`], of a graph that is ordered already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn initial_layout(
+        &self,
+        ctx: &Context,
+        init: Init<'_>,
+        n_components: usize,
+        seed: u64,
+    ) -> Result<Vec<f32>> {
+        let n = self.n();
+        if n_components == 0 {
+            return Err(Error::Parameter(
+                "n_components is 0; a layout has at least one dimension".to_owned(),
+            ));
+        }
+        let expect = |found: usize, what: &str, needed: usize| {
+            if found == needed {
+                Ok(())
+            } else {
+                Err(Error::Parameter(format!(
+                    "the initialisation has {found} {what}; {needed} are needed"
+                )))
+            }
+        };
+        let mut layout = match init {
+            Init::Spectral { points } => {
+                noisy_scale(self.spectral_layout(ctx, points, n_components, seed)?, seed)
+            }
+            Init::Pca(points) => {
+                expect(points.n(), "points", n)?;
+                if points.d() < n_components {
+                    return Err(Error::Parameter(format!(
+                        "the points have {} columns; a PCA initialisation in {n_components} dimensions \
+                         needs as many",
+                        points.d()
+                    )));
+                }
+                let mut columns = Vec::with_capacity(n * n_components);
+                points.each(&mut |row| columns.extend_from_slice(&row[..n_components]))?;
+                noisy_scale(columns, seed)
+            }
+            Init::Random => (0..(n * n_components) as u64)
+                .map(|i| (random::unit(random::word(seed, UNIFORM, i)) * 20.0 - 10.0) as f32)
+                .collect(),
+            Init::Given(coordinates) => {
+                expect(coordinates.len(), "coordinates", n * n_components)?;
+                if let Some(i) = coordinates.iter().position(|x| !x.is_finite()) {
+                    return Err(Error::Data(format!(
+                        "the given coordinate {} of vertex {} is {}; every coordinate must be finite",
+                        i % n_components,
+                        i / n_components,
+                        coordinates[i]
+                    )));
+                }
+                jittered(coordinates, n_components, seed)
+            }
+        };
+        stretch(&mut layout, n_components);
+        Ok(layout)
     }
-    let expect = |found: usize, what: &str, needed: usize| {
-        if found == needed {
-            Ok(())
-        } else {
-            Err(Error::Parameter(format!(
-                "the initialisation has {found} {what}; {needed} are needed"
-            )))
-        }
-    };
-    let mut layout = match init {
-        Init::Spectral { points } => {
-            let graph = pruned(ctx, graph, n_epochs.unwrap_or(super::default_epochs(n)))?;
-            let layout = spectral::layout(ctx, graph, points, n_components, seed)?;
-            noisy_scale(layout, seed)
-        }
-        Init::Pca(points) => {
-            expect(points.n(), "points", n)?;
-            if points.d() < n_components {
-                return Err(Error::Parameter(format!(
-                    "the points have {} columns; a PCA initialisation in {n_components} dimensions \
-                     needs as many",
-                    points.d()
-                )));
-            }
-            let mut columns = Vec::with_capacity(n * n_components);
-            points.each(&mut |row| columns.extend_from_slice(&row[..n_components]))?;
-            noisy_scale(columns, seed)
-        }
-        Init::Random => (0..(n * n_components) as u64)
-            .map(|i| (random::unit(random::word(seed, UNIFORM, i)) * 20.0 - 10.0) as f32)
-            .collect(),
-        Init::Given(coordinates) => {
-            expect(coordinates.len(), "coordinates", n * n_components)?;
-            if let Some(i) = coordinates.iter().position(|x| !x.is_finite()) {
-                return Err(Error::Data(format!(
-                    "the given coordinate {} of vertex {} is {}; every coordinate must be finite",
-                    i % n_components,
-                    i / n_components,
-                    coordinates[i]
-                )));
-            }
-            jittered(coordinates, n_components, seed)
-        }
-    };
-    stretch(&mut layout, n_components);
-    Ok(layout)
 }
 
 /// umap-learn's `noisy_scale_coords`.

@@ -2,8 +2,8 @@
 
 use super::edges::{Edges, Runs};
 use super::sequential::learning_rate;
-use super::{Floor, STAGE, UmapParams, random};
-use crate::WeightedGraph;
+use super::{STAGE, UmapParams, largest, random};
+use crate::Handed;
 use crate::kernel::layout::{POOL, Pool, Step, Tails, step};
 use crate::kernel::{self, Isa};
 use cellmill_engine::{Context, Event, Result};
@@ -12,38 +12,33 @@ use rayon::prelude::*;
 /// Rounds in an epoch. Negative samples are drawn anew in each, from the live positions.
 const ROUNDS: usize = 4;
 
-/// Lays out `graph` from `init`, on this machine's widest instruction set.
+/// Lays out `graph` from `begin` (n x D), on this machine's widest instruction set. The graph is dropped
+/// as soon as its edges are built.
 pub(super) fn layout<const D: usize>(
     ctx: &Context,
-    graph: &WeightedGraph,
-    floor: Floor,
-    init: &[f32],
+    graph: Handed<'_>,
+    begin: &[f32],
     parameters: &UmapParams,
     n_epochs: usize,
 ) -> Result<Vec<f32>> {
-    layout_on::<D>(kernel::isa(), ctx, graph, floor, init, parameters, n_epochs)
+    layout_on::<D>(kernel::isa(), ctx, graph, begin, parameters, n_epochs)
 }
 
 /// As [`layout`], on a given instruction set.
 pub(super) fn layout_on<const D: usize>(
     isa: Isa,
     ctx: &Context,
-    graph: &WeightedGraph,
-    floor: Floor,
-    init: &[f32],
+    graph: Handed<'_>,
+    begin: &[f32],
     parameters: &UmapParams,
     n_epochs: usize,
 ) -> Result<Vec<f32>> {
     let n = graph.n();
-    let bytes = Edges::bytes(n as u64, graph.nnz(), ctx.threads()) + (n * D * 8) as u64;
+    let bytes = Edges::bytes(graph.nnz(), n, ctx.threads());
     let _reserved = ctx.budget().reserve(bytes, "the layout's edges")?;
-    let edges = Edges::build(ctx, graph, floor)?;
-
-    let mut positions: Vec<[f32; D]> = edges
-        .order
-        .iter()
-        .map(|&v| std::array::from_fn(|d| init[v as usize * D + d]))
-        .collect();
+    let edges = Edges::build(ctx, &graph, largest(&graph))?;
+    drop(graph);
+    let mut positions: Vec<[f32; D]> = begin.as_chunks().0.to_vec();
     let mut pool = Pool::new();
     for epoch in 0..n_epochs {
         for round in 0..ROUNDS {
@@ -80,11 +75,7 @@ pub(super) fn layout_on<const D: usize>(
         });
     }
 
-    let mut layout = vec![0.0; n * D];
-    for (&vertex, point) in edges.order.iter().zip(&positions) {
-        layout[vertex as usize * D..][..D].copy_from_slice(point);
-    }
-    Ok(layout)
+    Ok(positions.into_flattened())
 }
 
 /// One round of an epoch: a quarter of every part's own runs, and a quarter of the meetings.

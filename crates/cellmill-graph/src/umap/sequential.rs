@@ -1,7 +1,8 @@
-//! The layout event by event, in umap-learn's order.
+//! The layout event by event, vertex by vertex, as umap-learn's.
 
-use super::{Floor, STAGE, UmapParams, random};
-use crate::WeightedGraph;
+use super::{STAGE, UmapParams, largest, random};
+use crate::Handed;
+use crate::graph::Part;
 use crate::kernel::layout::pow;
 use cellmill_engine::{Context, Event, Result};
 
@@ -17,43 +18,42 @@ struct Edge {
     next_negative: f64,
 }
 
-/// Bytes of the edges of `n` vertices, and of their counters and places.
-pub(super) fn bytes(n: u64, edges: u64, d: usize) -> u64 {
-    edges * size_of::<Edge>() as u64 + n * (8 + 4 * d as u64)
+/// Bytes of `edges` edges of `n` vertices, and of their counters.
+pub(super) fn bytes(n: u64, edges: u64) -> u64 {
+    edges * size_of::<Edge>() as u64 + 8 * n
 }
 
-/// umap-learn's `optimize_layout_euclidean`, with one counter of negative samples a vertex.
+/// umap-learn's `optimize_layout_euclidean`, with one counter of negative samples a vertex. The graph
+/// is dropped as soon as its edges are built.
 pub(super) fn layout(
     ctx: &Context,
-    graph: &WeightedGraph,
-    floor: Floor,
-    init: &[f32],
+    graph: Handed<'_>,
+    mut positions: Vec<f32>,
     parameters: &UmapParams,
     n_epochs: usize,
 ) -> Result<Vec<f32>> {
     let (n, d) = (graph.n(), parameters.n_components);
-    let kept = graph.weights.iter().filter(|&&w| w >= floor.min).count();
-    let bytes = bytes(n as u64, kept as u64, d);
+    let entries = graph.nnz();
+    let bytes = bytes(n as u64, entries);
     let _reserved = ctx.budget().reserve(bytes, "the layout's edges")?;
 
     let rate = parameters.negative_sample_rate as f64;
-    let mut edges = Vec::with_capacity(kept);
+    let max = f64::from(largest(&graph));
+    let mut edges = Vec::with_capacity(entries as usize);
     for i in 0..n {
-        for e in graph.row(i) {
-            if graph.weights[e] >= floor.min {
-                let period = f64::from(floor.max) / f64::from(graph.weights[e]);
-                edges.push(Edge {
-                    head: i as u32,
-                    tail: graph.indices[e],
-                    period,
-                    next: period,
-                    next_negative: period / rate,
-                });
-            }
+        for (j, weight) in Part::whole(&graph).edges(i) {
+            let period = max / f64::from(weight);
+            edges.push(Edge {
+                head: i as u32,
+                tail: j as u32,
+                period,
+                next: period,
+                next_negative: period / rate,
+            });
         }
     }
+    drop(graph);
 
-    let mut positions = init.to_vec();
     let mut drawn = vec![0u64; n];
     let (a, b, gamma) = (
         parameters.a as f32,

@@ -111,9 +111,17 @@ fn large_and_small_paths_reach_the_same_loss() {
     };
     let graph = blobs(4, 2000, 2);
     let init = initial_layout(&ctx, &graph, Init::Spectral { points: None }, 2, None, 0).unwrap();
-    let floor = weight_floor(&graph, 200).unwrap();
-    let small = sequential::layout(&ctx, &graph, floor, &init, &parameters, 200).unwrap();
-    let large = parallel::layout::<2>(&ctx, &graph, floor, &init, &parameters, 200).unwrap();
+    let laid = |sequentially: bool| {
+        let Ordered { graph, order, .. } = ordered(&ctx, &graph, Some(200)).unwrap();
+        let begin = in_order(&order, &init, 2);
+        let layout = if sequentially {
+            sequential::layout(&ctx, graph, begin, &parameters, 200)
+        } else {
+            parallel::layout::<2>(&ctx, graph, &begin, &parameters, 200)
+        };
+        back_from(&order, &layout.unwrap(), 2)
+    };
+    let (small, large) = (laid(true), laid(false));
     let (small, large) = (
         loss(&graph, &small, 2, &parameters),
         loss(&graph, &large, 2, &parameters),
@@ -151,14 +159,13 @@ fn the_bits_do_not_depend_on_the_instruction_set() {
         n_epochs: Some(15),
         ..UmapParams::default()
     };
-    let floor = weight_floor(&graph, 15).unwrap();
     let on2 = |isa| {
-        parallel::layout_on::<2>(isa, &ctx, &graph, floor, &start(12_000, 2), &parameters, 15)
-            .unwrap()
+        let begin = start(12_000, 2);
+        parallel::layout_on::<2>(isa, &ctx, (&graph).into(), &begin, &parameters, 15).unwrap()
     };
     let on3 = |isa| {
-        parallel::layout_on::<3>(isa, &ctx, &graph, floor, &start(12_000, 3), &parameters, 15)
-            .unwrap()
+        let begin = start(12_000, 3);
+        parallel::layout_on::<3>(isa, &ctx, (&graph).into(), &begin, &parameters, 15).unwrap()
     };
     let (two, three) = (on2(kernel::Isa::Portable), on3(kernel::Isa::Portable));
     for isa in kernel::Isa::available() {
@@ -248,9 +255,9 @@ fn tiny_graphs_have_a_layout() {
                 x.len() == n * d && x.iter().all(|x| x.is_finite()),
                 "{n} {d}"
             );
-            let floor = weight_floor(&path, 30);
-            if let (2, Some(floor)) = (d, floor) {
-                let x = parallel::layout::<2>(&ctx, &path, floor, &init, &parameters, 30).unwrap();
+            if d == 2 && n > 1 {
+                let graph = (&path).into();
+                let x = parallel::layout::<2>(&ctx, graph, &init, &parameters, 30).unwrap();
                 assert!(x.iter().all(|x| x.is_finite()), "{n}");
             }
         }
@@ -278,7 +285,7 @@ fn nothing_moves_without_edges_or_epochs() {
 fn light_edges_are_dropped() {
     let graph = symmetric(3, [(0, 1, 1.0), (1, 2, 0.004)]);
     let ctx = Context::quiet(1).unwrap();
-    let left = |epochs| pruned(&ctx, (&graph).into(), epochs).unwrap().nnz();
+    let left = |epochs| ordered(&ctx, &graph, Some(epochs)).unwrap().graph.nnz();
     assert_eq!(left(200), 2);
     assert_eq!(left(500), 4);
     // With ten epochs or fewer the default number counts: 500 here.

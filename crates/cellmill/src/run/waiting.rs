@@ -237,15 +237,6 @@ impl WaitingGraph {
             }
         }
     }
-
-    /// The graph, lent.
-    ///
-    /// # Errors
-    /// As [`WaitingGraph::take`].
-    pub(super) fn fetch(&mut self, ctx: &Context) -> Result<&WeightedGraph> {
-        let here = self.take(ctx)?;
-        Ok(&self.here.insert(here).0)
-    }
 }
 
 impl Keeper for WaitingGraph {

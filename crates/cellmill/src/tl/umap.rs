@@ -5,7 +5,7 @@ use crate::slot::{Patch, Slot, dict, float, integer, matrix};
 use crate::{Error, Result, keys};
 use cellmill_engine::Context;
 use cellmill_graph::umap::{self, UmapParams, find_ab_params};
-use cellmill_graph::{Handed, Rows, WeightedGraph};
+use cellmill_graph::{Handed, Ordered, Rows};
 use cellmill_io::ArrayData;
 
 /// The parameters of the layout's curve.
@@ -19,7 +19,7 @@ pub fn curve(params: &RunParams) -> Result<(f64, f64)> {
     }
 }
 
-/// The coordinates at which [`umap`] begins, cells x 2. `points` are the principal components of
+/// The graph as [`umap`] walks it, and the coordinates at which it begins, cells x 2. `points` are the principal components of
 /// all cells: needed for [`Init::Pca`]; otherwise they say where the parts of a graph in many parts
 /// lie. A graph that is given away is dropped on the way.
 ///
@@ -30,7 +30,7 @@ pub fn begin<'a>(
     graph: impl Into<Handed<'a>>,
     points: Option<&dyn Rows>,
     params: &RunParams,
-) -> Result<Vec<f32>> {
+) -> Result<(Ordered, Vec<f32>)> {
     let init = match (params.init, points) {
         (Init::Spectral, points) => umap::Init::Spectral { points },
         (Init::Random, _) => umap::Init::Random,
@@ -44,18 +44,13 @@ pub fn begin<'a>(
     let n_epochs = params.epochs.map(|n| n as usize);
     let stage = format!("umap: {} initialisation", params.init.name());
     crate::staged(ctx, &stage, || {
-        Ok(umap::initial_layout(
-            ctx,
-            graph,
-            init,
-            2,
-            n_epochs,
-            params.seed,
-        )?)
+        let graph = umap::ordered(ctx, graph, n_epochs)?;
+        let begin = graph.initial_layout(ctx, init, 2, params.seed)?;
+        Ok((graph, begin))
     })
 }
 
-/// Lays out a neighbour graph in two dimensions, from where [`begin`] says.
+/// Lays out a neighbour graph in two dimensions, as [`begin`] gives it and from where it says.
 ///
 /// Matches `sc.tl.umap`.
 ///
@@ -63,7 +58,7 @@ pub fn begin<'a>(
 /// When a parameter is out of range or the graph does not fit the budget.
 pub fn umap(
     ctx: &Context,
-    graph: &WeightedGraph,
+    graph: Ordered,
     begin: &[f32],
     (a, b): (f64, f64),
     params: &RunParams,
@@ -78,7 +73,7 @@ pub fn umap(
         n_components: 2,
         seed: params.seed,
     };
-    Ok(umap::umap(ctx, graph, begin, &asked)?)
+    Ok(graph.umap(ctx, begin, &asked)?)
 }
 
 /// The slots that scanpy writes: obsm `X_umap` (f32, n x `n_components`), uns `umap` with the

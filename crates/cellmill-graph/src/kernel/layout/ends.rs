@@ -79,9 +79,7 @@ mod tests {
     /// `n` points whose coordinates are small whole numbers, so that sums of them are exact.
     fn points<const D: usize>(n: usize) -> Vec<[f32; D]> {
         let x = |i: usize, d: usize| (i * 7 + d * 31) as f32;
-        (0..n)
-            .map(|i| std::array::from_fn(|d| x(i, d)))
-            .collect()
+        (0..n).map(|i| std::array::from_fn(|d| x(i, d))).collect()
     }
 
     fn check<const D: usize>() {

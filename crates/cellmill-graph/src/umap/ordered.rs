@@ -1,0 +1,73 @@
+//! A graph as its layout walks it.
+
+use super::{check_graph, order};
+use crate::relabel::{back_from, relabelled};
+use crate::{Handed, Rows, WeightedGraph, spectral};
+use cellmill_engine::{Context, Reservation, Result};
+
+/// A graph whose vertices are in an order of its own, in which neighbours are near in memory and
+/// connected vertices follow each other, and without the entries that do not count.
+///
+/// The order depends on the graph alone, neither on communities nor on an initial layout.
+pub struct Ordered {
+    pub(super) graph: Handed<'static>,
+    /// The vertex at each place.
+    pub(super) order: Vec<u32>,
+    pub(super) memory: Reservation,
+}
+
+impl Ordered {
+    /// Orders a graph; entries below what `least` says of it, and those of weight 0, do not count. One
+    /// that is given away is dropped.
+    ///
+    /// # Errors
+    /// [`cellmill_engine::Error::Data`] when the graph is not a CSR matrix of finite weights;
+    /// [`cellmill_engine::Error::Budget`]; [`cellmill_engine::Error::Cancelled`].
+    pub(crate) fn new<'a>(
+        ctx: &Context,
+        graph: impl Into<Handed<'a>>,
+        least: impl FnOnce(&WeightedGraph) -> f32,
+    ) -> Result<Self> {
+        let graph = graph.into();
+        check_graph(&graph)?;
+        let least = least(&graph).max(f32::MIN_POSITIVE);
+        let (n, nnz) = (graph.n() as u64, graph.nnz());
+        let reserve = |bytes| ctx.budget().reserve(bytes, "the layout's graph");
+        let (copy, memory) = (reserve(WeightedGraph::bytes(n, nnz))?, reserve(PLACES * n)?);
+        let order = order::order(ctx, &graph, least)?;
+        let mut ordered = relabelled(ctx, &graph, &order)?;
+        drop(graph);
+        ordered.keep(|_, weight| weight >= least);
+        Ok(Self {
+            graph: Handed::given(ordered, Some(copy)),
+            order,
+            memory,
+        })
+    }
+
+    /// The number of vertices.
+    pub fn n(&self) -> usize {
+        self.order.len()
+    }
+
+    /// [`spectral::layout`], its rows as the vertices came.
+    pub(crate) fn spectral_layout(
+        &self,
+        ctx: &Context,
+        points: Option<&dyn Rows>,
+        dim: usize,
+        seed: u64,
+    ) -> Result<Vec<f32>> {
+        let layout = spectral::layout(ctx, &self.graph, &self.order, points, dim, seed)?;
+        Ok(back_from(&self.order, &layout, dim))
+    }
+}
+
+/// Bytes of a vertex's place, and once more while the graph is ordered.
+const PLACES: u64 = 8;
+
+/// Bytes of an ordered graph of `n` vertices and `nnz` entries, and of what finding the order takes
+/// beside the graph that it is of.
+pub(super) fn bytes(n: u64, nnz: u64) -> u64 {
+    WeightedGraph::bytes(n, nnz) + PLACES * n
+}
