@@ -5,9 +5,9 @@
 
 One after the other on the same file, in the page cache: memory bandwidth and multiply-adds (the
 example `limits`), the file's chunks inflated by libdeflate on both cores and nothing else (the
-example `decode`), the same numbers read by h5py, and `cellmill run`. For each stage the work that it
-cannot do without, by its sizes, and how long that would take at the machine's limit. Rows are merged
-into bench/results/limits.json, and limits.md is made of all that is there. Linux only.
+example `decode`), the same numbers read by h5py, and `cellmill run`. For each stage the work that
+it cannot do without, by its sizes, and how long that would take at the machine's limit. Rows are
+merged into bench/results/limits.json, and limits.md is made of all that is there. Linux only.
 """
 
 import argparse
@@ -37,8 +37,8 @@ import sys, time, h5py
 import numpy as np
 began, rows = time.monotonic(), 1 << 24
 with h5py.File(sys.argv[1]) as file:
-    for name in ("X/data", "X/indices"):
-        numbers = file[name]
+    for name in ("data", "indices"):
+        numbers = file[sys.argv[2]][name]
         for at in range(0, len(numbers), rows):
             numbers[at : at + rows]
 print(time.monotonic() - began)
@@ -56,7 +56,8 @@ with h5py.File(sys.argv[1]) as file:
 def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--cells", type=int, default=200_000, help="cells of a simulated atlas")
-    parser.add_argument("--file", type=Path, help="an h5ad with CSR counts in X, in place of that")
+    parser.add_argument("--file", type=Path, help="an h5ad with CSR counts, in place of that")
+    parser.add_argument("--matrix", default="X", help="where the counts of the file are")
     parser.add_argument("--work", type=Path, default=ROOT / ".tools" / "bench")
     return parser.parse_args()
 
@@ -81,8 +82,8 @@ def machine_limits() -> dict[str, float]:
     return {row["limit"]: row["value"] for row in rows}
 
 
-def inflating(atlas: Path) -> dict:
-    output = said([built("cellmill-io", "decode"), atlas, "X", 1])
+def inflating(atlas: Path, matrix: str) -> dict:
+    output = said([built("cellmill-io", "decode"), atlas, matrix, 1])
     rows = [json.loads(line) for line in output.splitlines()]
     return next(row for row in rows if row["threads"] == THREADS)
 
@@ -165,9 +166,9 @@ def main() -> None:
     python = environment("scanpy", options.work)
     limit = machine_limits()
     cached(atlas)
-    inflate = inflating(atlas)
+    inflate = inflating(atlas, options.matrix)
     cached(atlas)
-    h5py = float(said([python, "-c", H5PY, atlas]))
+    h5py = float(said([python, "-c", H5PY, atlas, options.matrix]))
     cached(atlas)
     taken, total, result = stages(atlas, options.work / "runs" / atlas.stem / "limits")
     shape = json.loads(said([python, "-c", DESCRIBE, result]))
