@@ -44,7 +44,7 @@ def main() -> None:
 
 def frame(axis, cells: list[int], values: list[float]) -> None:
     sizes = sorted(set(cells))
-    axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axis.set_xticks(sizes, [short(size) for size in sizes])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.xaxis.set_minor_locator(LogLocator(subs=[]))
     # Room on the right for the names of the lines.
@@ -58,39 +58,34 @@ def frame(axis, cells: list[int], values: list[float]) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
+def short(size: int) -> str:
+    return f"{size / 1e6:.3g} M" if size >= 1_000_000 else f"{size / 1e3:.3g} k"
+
+
 def write_labels(axis, ends: list[tuple]) -> None:
-    """Writes each name beside the end of its line, moved apart where they would touch."""
+    """Writes the names on the right, moved apart where they would touch."""
     low, high = axis.get_ylim()
     to_axis = lambda x: axis.transScale.transform((1, x))[1]  # noqa: E731
     bottom, top = to_axis(low), to_axis(high)
     least = 0.058
     places, right = [], max(end[4] for end in ends)
     for value, label, colour, bold, cells in sorted(ends):
-        if cells < right:
-            # Where a line ends before the others its name stands above its end.
-            axis.annotate(
-                label,
-                (cells, value),
-                xytext=(0, 7),
-                textcoords="offset points",
-                ha="center",
-                color=colour,
-            )
-            continue
         own = (to_axis(value) - bottom) / (top - bottom)
         place = max(own, places[-1][0] + least) if places else own
-        places.append((place, own, label, colour, bold))
+        places.append((place, value, label, colour, bold, cells))
     over = max(0.0, places[-1][0] - 0.985)
-    for place, _, label, colour, bold in places:
+    for place, value, label, colour, bold, cells in places:
+        # A line that ends before the others is led to its name.
+        lead = {"arrowstyle": "-", "color": colour, "lw": 0.8, "ls": ":", "shrinkB": 6}
         axis.annotate(
             label,
-            (right, place - over),
-            xycoords=("data", "axes fraction"),
-            xytext=(10, 0),
-            textcoords="offset points",
+            (cells, value),
+            xytext=(right * 1.12, place - over),
+            textcoords=("data", "axes fraction"),
             va="center",
             color=colour,
             fontweight="bold" if bold else "normal",
+            arrowprops=lead if cells < right else None,
         )
 
 
