@@ -143,14 +143,14 @@ impl WeightedGraph {
         prefetch(&self.weights[self.row(i)]);
     }
 
-    /// Drops the entries that `keep`, given column and weight, refuses.
-    pub(crate) fn keep(&mut self, keep: impl Fn(u32, f32) -> bool) {
+    /// Drops the entries whose weight `keep` refuses.
+    pub(crate) fn keep(&mut self, keep: impl Fn(f32) -> bool) {
         let (mut end, mut start) = (0, 0);
         for i in 0..self.n() {
             let row = start..self.indptr[i + 1] as usize;
             start = row.end;
             for e in row {
-                if keep(self.indices[e], self.weights[e]) {
+                if keep(self.weights[e]) {
                     self.indices[end] = self.indices[e];
                     self.weights[end] = self.weights[e];
                     end += 1;

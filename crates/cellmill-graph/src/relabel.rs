@@ -69,8 +69,11 @@ pub(crate) fn relabelled(
 
 /// Rows of `width` numbers, those of the vertices given, in the order of the places.
 pub(crate) fn in_order<T: Copy>(order: &[u32], rows: &[T], width: usize) -> Vec<T> {
-    let row = |&v: &u32| &rows[v as usize * width..][..width];
-    order.iter().flat_map(row).copied().collect()
+    let mut there = Vec::with_capacity(order.len() * width);
+    for &v in order {
+        there.extend_from_slice(&rows[v as usize * width..][..width]);
+    }
+    there
 }
 
 /// Rows of `width` numbers, those at the places of an order given, as the vertices come.

@@ -6,14 +6,15 @@ mod solve;
 mod walk;
 
 use crate::graph::Part;
-use crate::umap::{Ordered, random};
+use crate::umap::{Ordered, check_graph, random};
 use crate::{Points, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use components::Components;
 
 /// Streams of random numbers.
 const SCATTER: u64 = 11;
-/// The spectral layout of `graph` in `dim` dimensions, n x `dim`, row-major.
+
+/// The spectral layout of `graph`, which is symmetric, in `dim` dimensions, n x `dim`, row-major.
 ///
 /// umap-learn's `spectral_layout`: the eigenvectors of 1 - D^-1/2 A D^-1/2 that follow the
 /// trivial one, each of length 1. The components of a disconnected graph are laid out one by one
@@ -77,13 +78,16 @@ fn width(dim: usize) -> usize {
 /// Bytes that [`layout`] of `n` vertices and `nnz` entries in `dim` dimensions reserves at once, at
 /// most.
 pub(crate) fn bytes(n: u64, nnz: u64, dim: usize) -> u64 {
-    PARTS_BYTES * n + solve_bytes(n, nnz, dim) + 8 * dim as u64 * n
+    PARTS_BYTES * n + solve_bytes(n, nnz, dim) + LAYOUT_BYTES * dim as u64 * n
 }
+
+/// Bytes of a coordinate, and of the same in f64 as it comes from the solver.
+const LAYOUT_BYTES: u64 = 12;
 
 /// Bytes of the components, a vertex.
 const PARTS_BYTES: u64 = 12;
 
-/// Two blocks of vectors, the degrees and the order, and half as much again on all coarser levels,
+/// Two blocks of vectors and the degrees, and half as much again on all coarser levels,
 /// whose graphs are at most as large as this one.
 fn solve_bytes(n: u64, nnz: u64, dim: usize) -> u64 {
     n * (12 * width(dim) as u64 + 28) + 8 * nnz
@@ -96,6 +100,7 @@ fn in_order_and_back(
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
+    check_graph(graph)?;
     check(graph.n(), points, dim)?;
     let graph = Ordered::new(ctx, graph, |_| 0.0)?;
     graph.spectral_layout(ctx, points, dim, seed)
@@ -134,7 +139,7 @@ pub(crate) fn layout(
     let _components = ctx
         .budget()
         .reserve(PARTS_BYTES * n as u64, "the parts of the graph")?;
-    let components = Components::of(graph);
+    let components = Components::of(ctx, graph)?;
     if components.count() <= 1 {
         if n <= dim + 1 {
             return Ok(scatter(n, dim, seed, 0, 1.0));
@@ -148,9 +153,10 @@ pub(crate) fn layout(
     let places = components.places(points, order, dim, seed)?;
     let ranges = components::ranges(&places, dim);
     let mut layout = vec![0.0f32; n * dim];
-    let _layout = ctx
-        .budget()
-        .reserve(8 * (n * dim) as u64, "the layout of the graph's parts")?;
+    let _layout = ctx.budget().reserve(
+        LAYOUT_BYTES * (n * dim) as u64,
+        "the layout of the graph's parts",
+    )?;
     for c in 0..components.count() {
         let rows = components.range(c);
         let (place, range) = (&places[c * dim..(c + 1) * dim], ranges[c]);

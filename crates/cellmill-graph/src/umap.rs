@@ -143,24 +143,51 @@ pub fn umap<'a>(
 ///
 /// # Errors
 /// As [`umap`].
+///
+/// ```
+/// use cellmill_engine::Context;
+/// use cellmill_graph::umap::ordered;
+/// use cellmill_graph::{Init, UmapParams, WeightedGraph};
+/// let path = WeightedGraph {
+///     indptr: vec![0, 1, 3, 4],
+///     indices: vec![1, 0, 2, 1],
+///     weights: vec![1.0; 4],
+/// };
+/// let ctx = Context::quiet(1)?;
+/// let graph = ordered(&ctx, &path, None)?;
+/// let begin = graph.initial_layout(&ctx, Init::Spectral { points: None }, 2, 0)?;
+/// let layout = graph.umap(&ctx, &begin, &UmapParams::default())?;
+/// assert_eq!(layout.len(), 6);
+/// # Ok::<(), cellmill_engine::Error>(())
+/// ```
 pub fn ordered<'a>(
     ctx: &Context,
     graph: impl Into<Handed<'a>>,
     n_epochs: Option<usize>,
 ) -> Result<Ordered> {
-    Ordered::new(ctx, graph, |graph| {
+    let mut ordered = Ordered::new(ctx, graph, |graph| {
         least(graph, n_epochs.unwrap_or(default_epochs(graph.n())))
-    })
+    })?;
+    ordered.n_epochs = Some(n_epochs.unwrap_or(default_epochs(ordered.n())));
+    Ok(ordered)
 }
 
 impl Ordered {
     /// As [`umap`], of a graph that was ordered for as many epochs.
     ///
     /// # Errors
-    /// As there.
+    /// As there; [`Error::Parameter`] when it was ordered for another number of epochs.
     pub fn umap(self, ctx: &Context, init: &[f32], parameters: &UmapParams) -> Result<Vec<f32>> {
         parameters.check()?;
         let (n, d) = (self.n(), parameters.n_components);
+        let n_epochs = parameters.epochs(n);
+        if self.n_epochs != Some(n_epochs) {
+            return Err(Error::Parameter(format!(
+                "the graph was ordered for a layout of {} epochs; {n_epochs} are asked for, for which \
+                 other entries count",
+                self.n_epochs.unwrap_or(0)
+            )));
+        }
         if n.checked_mul(d) != Some(init.len()) {
             return Err(Error::Parameter(format!(
                 "the initial layout has {} coordinates; {n} vertices in {d} dimensions need {}",
@@ -179,7 +206,6 @@ impl Ordered {
         if self.graph.nnz() == 0 {
             return Ok(init.to_vec());
         }
-        let n_epochs = parameters.epochs(n);
         ctx.emit(Event::StageStarted {
             stage: STAGE.to_owned(),
             total: n_epochs as u64,
@@ -193,6 +219,7 @@ impl Ordered {
             graph,
             order,
             memory: _places,
+            ..
         } = self;
         let begin = in_order(&order, init, d);
         let layout = match d {

@@ -135,3 +135,18 @@ impl<'a> Found<'a> {
         &self.lists[id * self.length..][..self.length]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finished_lists_are_not_copied() {
+        let ctx = Context::quiet(1).unwrap();
+        let lists = Lists::new(&ctx, 1000, 16).unwrap();
+        let before = lists.slots.as_ptr() as usize;
+        let found = lists.finish();
+        assert_eq!(found.lists.as_ptr() as usize, before);
+        assert_eq!(found.list(999)[15], empty(15));
+    }
+}

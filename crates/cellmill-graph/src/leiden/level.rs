@@ -60,7 +60,13 @@ impl Adjacency for Unweighted<'_> {
 
     #[inline]
     fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
-        self.graph.expect_along(ahead, table.as_ptr());
+        let row = |vertex: u32| &self.graph.indices[self.graph.row(vertex as usize)];
+        if let Some(later) = ahead(2 * AHEAD) {
+            prefetch(row(later));
+        }
+        if let Some(later) = ahead(AHEAD) {
+            prefetch_at(table.as_ptr(), row(later));
+        }
     }
 }
 

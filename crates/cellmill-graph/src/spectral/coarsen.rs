@@ -151,14 +151,16 @@ pub(crate) fn contract(
             )
             .collect::<Result<_>>()
     })?;
+    let entries = rows.iter().map(|rows| rows.indices.len()).sum();
     let mut contracted = Contracted {
         graph: WeightedGraph {
-            indptr: vec![0],
-            indices: Vec::new(),
-            weights: Vec::new(),
+            indptr: Vec::with_capacity(count + 1),
+            indices: Vec::with_capacity(entries),
+            weights: Vec::with_capacity(entries),
         },
         inside: Vec::with_capacity(count),
     };
+    contracted.graph.indptr.push(0);
     let mut end = 0;
     for part in rows {
         for length in part.lengths {

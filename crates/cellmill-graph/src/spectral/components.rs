@@ -2,7 +2,7 @@
 
 use super::random;
 use crate::{Rows, WeightedGraph};
-use cellmill_engine::{Error, Result};
+use cellmill_engine::{Context, Error, Result};
 use faer::{Mat, Side};
 use std::ops::Range;
 
@@ -20,11 +20,14 @@ pub(super) struct Components {
 
 impl Components {
     /// Cuts the vertices wherever no entry leads across.
-    pub(super) fn of(graph: &WeightedGraph) -> Self {
+    pub(super) fn of(ctx: &Context, graph: &WeightedGraph) -> Result<Self> {
         let n = graph.n();
         // The last vertex that an edge of each vertex leads on to.
         let mut reach: Vec<u32> = (0..n as u32).collect();
         for v in 0..n {
+            if v.is_multiple_of(1 << 14) {
+                ctx.cancel().check()?;
+            }
             for &u in &graph.indices[graph.row(v)] {
                 let (from, to) = ((v as u32).min(u), (v as u32).max(u));
                 let reach = &mut reach[from as usize];
@@ -40,7 +43,7 @@ impl Components {
             inside = inside.max(reach as usize + 1);
         }
         starts.push(n);
-        Self { starts }
+        Ok(Self { starts })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -232,7 +235,9 @@ mod tests {
                 (5, 7, 1.0),
             ],
         );
-        let parts = Components::of(&graph);
+        let ctx = Context::quiet(1).unwrap();
+        let of = |graph: &WeightedGraph| Components::of(&ctx, graph).unwrap();
+        let parts = of(&graph);
         let ranges: Vec<_> = (0..parts.count()).map(|c| parts.range(c)).collect();
         assert_eq!(ranges, [0..3, 3..4, 4..8]);
         // One direction of an edge is enough.
@@ -241,7 +246,7 @@ mod tests {
             indices: vec![0],
             weights: vec![1.0],
         };
-        assert_eq!(Components::of(&forward).count(), 2);
-        assert_eq!(Components::of(&symmetric(0, [])).count(), 0);
+        assert_eq!(of(&forward).count(), 2);
+        assert_eq!(of(&symmetric(0, [])).count(), 0);
     }
 }

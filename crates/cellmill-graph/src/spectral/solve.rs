@@ -225,11 +225,15 @@ impl<const M: usize> Ritz<M> {
 /// All eigenvectors but the trivial one, of the walk (n x n-1, row-major, by eigenvalue).
 fn dense(walk: &Walk<'_>) -> Result<(Vec<f64>, usize)> {
     let n = walk.n();
-    let scale: Vec<f64> = walk
-        .degree
-        .iter()
-        .map(|&d| 1.0 / f64::from(d).sqrt())
-        .collect();
+    // As in `Walk::apply`.
+    let scale = |&d: &f32| {
+        if d > 0.0 {
+            1.0 / f64::from(d).sqrt()
+        } else {
+            0.0
+        }
+    };
+    let scale: Vec<f64> = walk.degree.iter().map(scale).collect();
     let mut laplacian = Mat::from_fn(n, n, |i, j| if i == j { 1.0 } else { 0.0 });
     for v in 0..n {
         if let Some(&w) = walk.inside.get(v) {

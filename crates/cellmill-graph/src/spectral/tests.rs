@@ -252,3 +252,27 @@ fn the_graph_is_relabelled_and_its_rows_come_back() {
         assert!(step < 0.05 * variance, "{k}: {step} of {variance}");
     }
 }
+
+#[test]
+fn a_graph_that_is_not_symmetric_gives_numbers() {
+    let ctx = Context::quiet(1).unwrap();
+    // Vertices that are pointed to and point to nobody, in a small graph and in a large one.
+    for n in [20usize, 2000] {
+        let mut graph = WeightedGraph {
+            indptr: vec![0],
+            indices: Vec::new(),
+            weights: Vec::new(),
+        };
+        for v in 0..n {
+            if v % 5 != 0 {
+                graph
+                    .indices
+                    .extend([(v as u32 + 1) % n as u32, v as u32 - 1]);
+                graph.weights.extend([1.0, 0.5]);
+            }
+            graph.indptr.push(graph.indices.len() as u64);
+        }
+        let x = spectral_layout(&ctx, &graph, 2, 0).unwrap();
+        assert!(x.len() == 2 * n && x.iter().all(|x| x.is_finite()), "{n}");
+    }
+}

@@ -64,7 +64,9 @@ impl<'a> Walk<'a> {
                                 sum[k] += w * other[k];
                             }
                         }
-                        let factor = scale / self.degree[v];
+                        let degree = self.degree[v];
+                        // What only others point to, in a graph that is not symmetric, has none.
+                        let factor = if degree > 0.0 { scale / degree } else { 0.0 };
                         for k in 0..M {
                             out[k] = identity * x[v][k] - factor * sum[k] + keep * out[k];
                         }

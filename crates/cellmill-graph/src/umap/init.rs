@@ -1,7 +1,7 @@
 //! Where a layout begins.
 
 use super::{Ordered, random};
-use crate::{Handed, Rows};
+use crate::{Handed, Rows, spectral};
 use cellmill_engine::{Context, Error, Result};
 
 /// Streams of random numbers.
@@ -46,7 +46,14 @@ pub fn initial_layout<'a>(
     n_epochs: Option<usize>,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    super::ordered(ctx, graph, n_epochs)?.initial_layout(ctx, init, n_components, seed)
+    let graph = graph.into();
+    super::check_graph(&graph)?;
+    let n = graph.n();
+    begin(n, init, n_components, seed, |points| {
+        spectral::check(n, points, n_components)?;
+        let graph = super::ordered(ctx, graph, n_epochs)?;
+        graph.spectral_layout(ctx, points, n_components, seed)
+    })
 }
 
 impl Ordered {
@@ -61,57 +68,67 @@ impl Ordered {
         n_components: usize,
         seed: u64,
     ) -> Result<Vec<f32>> {
-        let n = self.n();
-        if n_components == 0 {
-            return Err(Error::Parameter(
-                "n_components is 0; a layout has at least one dimension".to_owned(),
-            ));
-        }
-        let expect = |found: usize, what: &str, needed: usize| {
-            if found == needed {
-                Ok(())
-            } else {
-                Err(Error::Parameter(format!(
-                    "the initialisation has {found} {what}; {needed} are needed"
-                )))
-            }
-        };
-        let mut layout = match init {
-            Init::Spectral { points } => {
-                noisy_scale(self.spectral_layout(ctx, points, n_components, seed)?, seed)
-            }
-            Init::Pca(points) => {
-                expect(points.n(), "points", n)?;
-                if points.d() < n_components {
-                    return Err(Error::Parameter(format!(
-                        "the points have {} columns; a PCA initialisation in {n_components} dimensions \
-                         needs as many",
-                        points.d()
-                    )));
-                }
-                let mut columns = Vec::with_capacity(n * n_components);
-                points.each(&mut |row| columns.extend_from_slice(&row[..n_components]))?;
-                noisy_scale(columns, seed)
-            }
-            Init::Random => (0..(n * n_components) as u64)
-                .map(|i| (random::unit(random::word(seed, UNIFORM, i)) * 20.0 - 10.0) as f32)
-                .collect(),
-            Init::Given(coordinates) => {
-                expect(coordinates.len(), "coordinates", n * n_components)?;
-                if let Some(i) = coordinates.iter().position(|x| !x.is_finite()) {
-                    return Err(Error::Data(format!(
-                        "the given coordinate {} of vertex {} is {}; every coordinate must be finite",
-                        i % n_components,
-                        i / n_components,
-                        coordinates[i]
-                    )));
-                }
-                jittered(coordinates, n_components, seed)
-            }
-        };
-        stretch(&mut layout, n_components);
-        Ok(layout)
+        begin(self.n(), init, n_components, seed, |points| {
+            self.spectral_layout(ctx, points, n_components, seed)
+        })
     }
+}
+
+/// As [`initial_layout`], of `n` vertices; only a spectral layout asks for their graph.
+fn begin(
+    n: usize,
+    init: Init<'_>,
+    n_components: usize,
+    seed: u64,
+    spectral: impl FnOnce(Option<&dyn Rows>) -> Result<Vec<f32>>,
+) -> Result<Vec<f32>> {
+    if n_components == 0 {
+        return Err(Error::Parameter(
+            "n_components is 0; a layout has at least one dimension".to_owned(),
+        ));
+    }
+    let expect = |found: usize, what: &str, needed: usize| {
+        if found == needed {
+            Ok(())
+        } else {
+            Err(Error::Parameter(format!(
+                "the initialisation has {found} {what}; {needed} are needed"
+            )))
+        }
+    };
+    let mut layout = match init {
+        Init::Spectral { points } => noisy_scale(spectral(points)?, seed),
+        Init::Pca(points) => {
+            expect(points.n(), "points", n)?;
+            if points.d() < n_components {
+                return Err(Error::Parameter(format!(
+                    "the points have {} columns; a PCA initialisation in {n_components} dimensions \
+                     needs as many",
+                    points.d()
+                )));
+            }
+            let mut columns = Vec::with_capacity(n * n_components);
+            points.each(&mut |row| columns.extend_from_slice(&row[..n_components]))?;
+            noisy_scale(columns, seed)
+        }
+        Init::Random => (0..(n * n_components) as u64)
+            .map(|i| (random::unit(random::word(seed, UNIFORM, i)) * 20.0 - 10.0) as f32)
+            .collect(),
+        Init::Given(coordinates) => {
+            expect(coordinates.len(), "coordinates", n * n_components)?;
+            if let Some(i) = coordinates.iter().position(|x| !x.is_finite()) {
+                return Err(Error::Data(format!(
+                    "the given coordinate {} of vertex {} is {}; every coordinate must be finite",
+                    i % n_components,
+                    i / n_components,
+                    coordinates[i]
+                )));
+            }
+            jittered(coordinates, n_components, seed)
+        }
+    };
+    stretch(&mut layout, n_components);
+    Ok(layout)
 }
 
 /// umap-learn's `noisy_scale_coords`.

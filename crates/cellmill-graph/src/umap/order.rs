@@ -35,11 +35,12 @@ pub(crate) fn order(ctx: &Context, graph: &WeightedGraph, least: f32) -> Result<
     let mut order = breadth_first(coarsest.as_ref().unwrap_or(graph), of_level(&coarsest));
     for aggregates in levels.iter().rev() {
         let (starts, members) = aggregates.members();
-        order = order
-            .iter()
-            .flat_map(|&c| &members[starts[c as usize] as usize..starts[c as usize + 1] as usize])
-            .copied()
-            .collect();
+        let mut finer = Vec::with_capacity(members.len());
+        for c in order {
+            let of_c = starts[c as usize] as usize..starts[c as usize + 1] as usize;
+            finer.extend_from_slice(&members[of_c]);
+        }
+        order = finer;
     }
     Ok(order)
 }

@@ -14,11 +14,13 @@ pub struct Ordered {
     /// The vertex at each place.
     pub(super) order: Vec<u32>,
     pub(super) memory: Reservation,
+    /// The epochs of the layout that it was ordered for.
+    pub(super) n_epochs: Option<usize>,
 }
 
 impl Ordered {
-    /// Orders a graph; entries below what `least` says of it, and those of weight 0, do not count. One
-    /// that is given away is dropped.
+    /// Orders a graph; entries below what `least` says of it, and below the smallest normal number,
+    /// do not count. One that is given away is dropped.
     ///
     /// # Errors
     /// [`cellmill_engine::Error::Data`] when the graph is not a CSR matrix of finite weights;
@@ -37,11 +39,12 @@ impl Ordered {
         let order = order::order(ctx, &graph, least)?;
         let mut ordered = relabelled(ctx, &graph, &order)?;
         drop(graph);
-        ordered.keep(|_, weight| weight >= least);
+        ordered.keep(|weight| weight >= least);
         Ok(Self {
             graph: Handed::given(ordered, Some(copy)),
             order,
             memory,
+            n_epochs: None,
         })
     }
 

@@ -361,3 +361,17 @@ fn a_cancelled_call_stops_and_a_small_budget_refuses() {
         ));
     }
 }
+
+#[test]
+fn a_graph_ordered_for_other_epochs_is_refused() {
+    let ctx = Context::quiet(1).unwrap();
+    let path = symmetric(20, (1..20).map(|i| (i - 1, i, 1.0)));
+    let graph = ordered(&ctx, &path, Some(50)).unwrap();
+    let error = graph.umap(&ctx, &start(20, 2), &UmapParams::default());
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("50 epochs; 500 are asked")
+    );
+}

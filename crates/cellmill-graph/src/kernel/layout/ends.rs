@@ -18,15 +18,13 @@ pub(super) unsafe fn gather<const D: usize>(
     #[cfg(target_arch = "x86_64")]
     if D == 2 {
         use std::arch::x86_64::*;
-        // SAFETY: the caller's indices are in range, a point is eight bytes, and SSE2 is part of
-        // x86-64; four lanes are written from lane 4 q of LANES.
+        // SAFETY: the caller's indices are in range, a point is eight bytes, which need not be
+        // aligned as such, and SSE2 is part of x86-64; four lanes are written from lane 4 q of
+        // LANES.
         unsafe {
-            let points = points.cast::<f64>();
+            let one = |l: usize| points.add(at[l] as usize).cast::<f64>().read_unaligned();
             for q in 0..LANES / 4 {
-                let two = |l: usize| {
-                    let first = _mm_load_sd(points.add(at[l] as usize));
-                    _mm_castpd_ps(_mm_loadh_pd(first, points.add(at[l + 1] as usize)))
-                };
+                let two = |l: usize| _mm_castpd_ps(_mm_setr_pd(one(l), one(l + 1)));
                 let (low, high) = (two(4 * q), two(4 * q + 2));
                 let x = _mm_shuffle_ps::<0b10_00_10_00>(low, high);
                 let y = _mm_shuffle_ps::<0b11_01_11_01>(low, high);
@@ -57,12 +55,13 @@ pub(super) unsafe fn add<const D: usize>(points: *mut [f32; D], at: u32, change:
     #[cfg(target_arch = "x86_64")]
     if D == 2 {
         use std::arch::x86_64::*;
-        // SAFETY: a point and its change are eight bytes, and SSE2 is part of x86-64.
+        // SAFETY: a point is eight bytes, which need not be aligned as such, and SSE2 is part of
+        // x86-64.
         unsafe {
-            let here = _mm_load_sd(point.cast::<f64>());
-            let change = _mm_load_sd(change.as_ptr().cast::<f64>());
-            let sum = _mm_add_ps(_mm_castpd_ps(here), _mm_castpd_ps(change));
-            _mm_store_sd(point.cast::<f64>(), _mm_castps_pd(sum));
+            let here = _mm_castpd_ps(_mm_set_sd(point.cast::<f64>().read_unaligned()));
+            let sum = _mm_add_ps(here, _mm_setr_ps(change[0], change[1], 0.0, 0.0));
+            let sum = _mm_cvtsd_f64(_mm_castps_pd(sum));
+            point.cast::<f64>().write_unaligned(sum);
         }
         return;
     }
