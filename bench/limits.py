@@ -57,7 +57,7 @@ def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--cells", type=int, default=200_000, help="cells of a simulated atlas")
     parser.add_argument("--file", type=Path, help="an h5ad with CSR counts, in place of that")
-    parser.add_argument("--matrix", default="X", help="where the counts of the file are")
+    parser.add_argument("--matrix", default="raw/X", help="where the counts of the file are")
     parser.add_argument("--work", type=Path, default=ROOT / ".tools" / "bench")
     return parser.parse_args()
 
