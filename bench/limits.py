@@ -12,19 +12,19 @@ merged into bench/results/limits.json, and limits.md is made of all that is ther
 
 import argparse
 import json
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 from driver import measure, results
 from driver.atlases import cached, simulated
-from driver.environments import ROOT, cargo, environment
+from driver.environments import ROOT, environment, example
+from driver.kernels import Failed, call
 from driver.results import RESULTS, number, table
 from driver.runs import cellmill_command, emptied, lines
 from driver.tools import THREADS
 
 GENES = 27_714
+TIMEOUT = 3600.0
 EPOCHS = 200
 # Bytes of an edge of the layout: two places and a rate.
 EDGE = 12
@@ -62,41 +62,27 @@ def asked() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def said(command: list) -> str:
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\nfailed:\n{done.stderr}")
-    return done.stdout
-
-
-def built(package: str, name: str) -> Path:
-    """An example program, of the code as it is."""
-    cargo("build", "--release", "--locked", "-p", package, "--example", name)
-    return ROOT / "target" / "release" / "examples" / name
-
-
 def machine_limits() -> dict[str, float]:
     """GB/s and GFLOP/s by name."""
-    output = said([built("cellmill-engine", "limits"), THREADS])
+    output = call([example("limits", "cellmill-engine"), THREADS], TIMEOUT)
     rows = [json.loads(line) for line in output.splitlines()]
     return {row["limit"]: row["value"] for row in rows}
 
 
 def inflating(atlas: Path, matrix: str) -> dict:
-    output = said([built("cellmill-io", "decode"), atlas, matrix, 1])
+    output = call([example("decode", "cellmill-io"), atlas, matrix, 1], TIMEOUT)
     rows = [json.loads(line) for line in output.splitlines()]
     return next(row for row in rows if row["threads"] == THREADS)
 
 
 def stages(atlas: Path, folder: Path) -> tuple[dict[str, float], float, Path]:
     """Seconds of each stage of a run, of the whole, and the result."""
-    began = time.monotonic()
-    run = measure.run(cellmill_command(atlas, emptied(folder)), folder / "log.txt", 3600)
+    run = measure.run(cellmill_command(atlas, emptied(folder)), folder / "log.txt", TIMEOUT)
     if run.status != "done":
         sys.exit(f"cellmill run on {atlas}: {run.status}: {run.why}")
     events = lines(folder / "stages.jsonl")
     found = {e["stage"]: e["seconds"] for e in events if e["event"] == "stage_finished"}
-    return found, time.monotonic() - began, folder / "found.h5ad"
+    return found, run.wall, folder / "found.h5ad"
 
 
 def rows_of(taken: dict, shape: dict, limit: dict, inflate: dict, h5py: float) -> list[dict]:
@@ -168,10 +154,10 @@ def main() -> None:
     cached(atlas)
     inflate = inflating(atlas, options.matrix)
     cached(atlas)
-    h5py = float(said([python, "-c", H5PY, atlas, options.matrix]))
+    h5py = float(call([python, "-c", H5PY, atlas, options.matrix], TIMEOUT))
     cached(atlas)
     taken, total, result = stages(atlas, options.work / "runs" / atlas.stem / "limits")
-    shape = json.loads(said([python, "-c", DESCRIBE, result]))
+    shape = json.loads(call([python, "-c", DESCRIBE, result], TIMEOUT))
     run = {
         "atlas": atlas.name,
         "cells": shape["cells"],
@@ -188,4 +174,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Failed as error:
+        sys.exit(f"error: {error}")

@@ -55,12 +55,10 @@ def cellmill() -> Path:
     return command
 
 
-def example(name: str) -> Path:
-    """An example program of cellmill-graph, built if it is missing."""
-    command = ROOT / "target" / "release" / "examples" / name
-    if not command.exists():
-        cargo("build", "--release", "--locked", "-p", "cellmill-graph", "--examples")
-    return command
+def example(name: str, package: str = "cellmill-graph") -> Path:
+    """An example program of a crate, of the code as it is."""
+    cargo("build", "--release", "--locked", "--quiet", "-p", package, "--example", name)
+    return ROOT / "target" / "release" / "examples" / name
 
 
 def cargo(*arguments: str) -> None:

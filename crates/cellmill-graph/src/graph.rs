@@ -1,6 +1,6 @@
 //! The two graphs that travel between the steps.
 
-use crate::kernel::{prefetch, prefetch_at};
+use crate::kernel::{expect_along, prefetch};
 use cellmill_engine::{Error, Result};
 use std::ops::Range;
 
@@ -28,9 +28,6 @@ impl KnnGraph {
         12 * n * k
     }
 }
-
-/// Rows that are asked for ahead of the one that is read.
-pub(crate) const AHEAD: usize = 8;
 
 /// A symmetric weighted graph, CSR, each undirected edge stored in both rows, no self edges.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,7 +125,7 @@ impl WeightedGraph {
 
     /// The number of vertices.
     pub fn n(&self) -> usize {
-        self.indptr.len() - 1
+        self.indptr.len().saturating_sub(1)
     }
 
     /// The number of stored entries (twice the number of undirected edges).
@@ -164,16 +161,11 @@ impl WeightedGraph {
         self.weights.shrink_to_fit();
     }
 
-    /// Asks for what a walk along rows will read: the entries of a row, and then the elements of
-    /// an array at `table` that a nearer row points to. `ahead(k)` is the row that comes k steps from now.
+    /// Asks for what a walk along rows will read, as [`expect_along`].
     #[inline]
     pub(crate) fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: *const T) {
-        if let Some(later) = ahead(2 * AHEAD) {
-            self.expect(later as usize);
-        }
-        if let Some(later) = ahead(AHEAD) {
-            prefetch_at(table, &self.indices[self.row(later as usize)]);
-        }
+        let entries = |i| &self.indices[self.row(i)];
+        expect_along(ahead, |i| self.expect(i), entries, table);
     }
 
     /// The entries of row `i`.

@@ -222,7 +222,25 @@ pub(crate) fn prefetch_at<T>(first: *const T, at: &[u32]) {
 }
 
 /// Rows that are asked for ahead of the one that is read.
-const AHEAD: usize = 8;
+pub(crate) const AHEAD: usize = 8;
+
+/// Asks for what a walk along rows will read. `ahead(k)` is the row that comes k steps from now:
+/// `expect` asks for the entries of one, and then the elements of an array at `table` are asked for
+/// that the entries of a nearer one, `entries`, point to.
+#[inline]
+pub(crate) fn expect_along<'a, T>(
+    ahead: impl Fn(usize) -> Option<u32>,
+    expect: impl Fn(usize),
+    entries: impl Fn(usize) -> &'a [u32],
+    table: *const T,
+) {
+    if let Some(later) = ahead(2 * AHEAD) {
+        expect(later as usize);
+    }
+    if let Some(later) = ahead(AHEAD) {
+        prefetch_at(table, entries(later as usize));
+    }
+}
 
 /// The fixed order in which sixteen running sums are added.
 #[inline(always)]

@@ -6,7 +6,7 @@ mod solve;
 mod walk;
 
 use crate::graph::Part;
-use crate::umap::{Ordered, check_graph, random};
+use crate::umap::{Ordered, random};
 use crate::{Points, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use components::Components;
@@ -100,9 +100,8 @@ fn in_order_and_back(
     dim: usize,
     seed: u64,
 ) -> Result<Vec<f32>> {
-    check_graph(graph)?;
     check(graph.n(), points, dim)?;
-    let graph = Ordered::new(ctx, graph, |_| 0.0)?;
+    let graph = Ordered::new(ctx, graph, |_| f32::MIN_POSITIVE)?;
     graph.spectral_layout(ctx, points, dim, seed)
 }
 

@@ -14,7 +14,7 @@ mod sequential;
 
 pub use ab::find_ab_params;
 pub use init::{Init, initial_layout};
-pub use ordered::Ordered;
+pub use ordered::{Ordered, bytes as ordered_bytes};
 
 use crate::relabel::{back_from, in_order};
 use crate::{Handed, WeightedGraph, spectral};
@@ -165,29 +165,20 @@ pub fn ordered<'a>(
     graph: impl Into<Handed<'a>>,
     n_epochs: Option<usize>,
 ) -> Result<Ordered> {
-    let mut ordered = Ordered::new(ctx, graph, |graph| {
+    Ordered::new(ctx, graph, |graph| {
         least(graph, n_epochs.unwrap_or(default_epochs(graph.n())))
-    })?;
-    ordered.n_epochs = Some(n_epochs.unwrap_or(default_epochs(ordered.n())));
-    Ok(ordered)
+    })
 }
 
 impl Ordered {
     /// As [`umap`], of a graph that was ordered for as many epochs.
     ///
     /// # Errors
-    /// As there; [`Error::Parameter`] when it was ordered for another number of epochs.
+    /// As there; [`Error::Parameter`] when other entries count in as many epochs as are asked for.
     pub fn umap(self, ctx: &Context, init: &[f32], parameters: &UmapParams) -> Result<Vec<f32>> {
         parameters.check()?;
         let (n, d) = (self.n(), parameters.n_components);
         let n_epochs = parameters.epochs(n);
-        if self.n_epochs != Some(n_epochs) {
-            return Err(Error::Parameter(format!(
-                "the graph was ordered for a layout of {} epochs; {n_epochs} are asked for, for which \
-                 other entries count",
-                self.n_epochs.unwrap_or(0)
-            )));
-        }
         if n.checked_mul(d) != Some(init.len()) {
             return Err(Error::Parameter(format!(
                 "the initial layout has {} coordinates; {n} vertices in {d} dimensions need {}",
@@ -195,16 +186,17 @@ impl Ordered {
                 n * d
             )));
         }
-        if let Some(i) = init.iter().position(|x| !x.is_finite()) {
-            return Err(Error::Data(format!(
-                "the initial coordinate {} of vertex {} is {}; every coordinate must be finite",
-                i % d,
-                i / d,
-                init[i]
-            )));
-        }
+        init::check_finite("initial", init, d)?;
         if self.graph.nnz() == 0 {
             return Ok(init.to_vec());
+        }
+        let least = least(&self.graph, n_epochs);
+        if self.least != least {
+            return Err(Error::Parameter(format!(
+                "the graph was ordered with its entries from {} on; in {n_epochs} epochs those from \
+                 {least} on count: order it for as many epochs as it is laid out in",
+                self.least
+            )));
         }
         ctx.emit(Event::StageStarted {
             stage: STAGE.to_owned(),
@@ -274,7 +266,8 @@ fn least(graph: &WeightedGraph, n_epochs: usize) -> f32 {
     } else {
         default_epochs(graph.n())
     };
-    largest(graph) / epochs as f32
+    // What weighs nothing never counts.
+    (largest(graph) / epochs as f32).max(f32::MIN_POSITIVE)
 }
 
 /// Bytes that [`ordered`], [`Ordered::initial_layout`] with [`Init::Spectral`] and then
@@ -288,12 +281,7 @@ pub fn bytes(n: u64, nnz: u64, n_components: usize, threads: usize) -> u64 {
         edges::Edges::bytes(nnz, n as usize, threads)
     };
     let moving = edges + POSITION * n * n_components as u64;
-    ordered::bytes(n, nnz) + spectral.max(moving)
-}
-
-/// Bytes that [`ordered`] reserves, the graph that it is of not counted.
-pub fn ordered_bytes(n: u64, nnz: u64) -> u64 {
-    ordered::bytes(n, nnz)
+    ordered_bytes(n, nnz) + spectral.max(moving)
 }
 
 /// Refuses what is not a square CSR matrix with finite weights that are not negative.

@@ -141,17 +141,11 @@ pub(crate) fn step<const D: usize>(
     // target features of `isa`.
     unsafe {
         match isa {
-            Isa::Portable | Isa::Neon => {
-                run::<D, fire::Portable>(edges, range, head, tail, pool, parameters)
-            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(edges, range, head, tail, pool, parameters),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Vnni => run_avx512(edges, range, head, tail, pool, parameters),
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 | Isa::Avx512Vnni => {
-                run::<D, fire::Portable>(edges, range, head, tail, pool, parameters)
-            }
+            _ => run::<D, fire::Portable>(edges, range, head, tail, pool, parameters),
         }
     }
 }
@@ -202,7 +196,7 @@ unsafe fn run<const D: usize, F: Fire>(
     while start < range.end {
         let end = range.end.min(start + BATCH);
         // SAFETY: the caller's instruction set is the machine's.
-        let count = unsafe { F::fire(edges, start..end, parameters.epoch, &mut fired) };
+        let count = unsafe { fire::fire::<F>(edges, start..end, parameters.epoch, &mut fired) };
         start = end;
         if count == 0 {
             continue;

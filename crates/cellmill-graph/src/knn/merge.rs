@@ -1,8 +1,7 @@
 //! What all cells found, joined in any order.
 
 use super::cell::CellLists;
-use crate::graph::AHEAD;
-use crate::kernel::{Isa, empty, merge_rows, prefetch};
+use crate::kernel::{AHEAD, Isa, empty, merge_rows, prefetch};
 use cellmill_engine::{Context, Error, Reservation, Result};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};

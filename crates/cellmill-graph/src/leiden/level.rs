@@ -4,17 +4,25 @@
 //! that sums are exact and do not depend on their order.
 
 use crate::WeightedGraph;
-use crate::graph::AHEAD;
-use crate::kernel::{prefetch, prefetch_at};
+use crate::kernel::{self, prefetch};
 
 /// The edges of a level, without self edges.
 pub(super) trait Adjacency: Sync {
     /// The neighbours of `vertex` and the weights in units.
     fn row(&self, vertex: usize) -> impl Iterator<Item = (u32, i64)> + '_;
 
-    /// Asks for what a walk along vertices will read: a row, and then the elements of `table` that
-    /// the neighbours of a nearer vertex point to. `ahead(k)` is the vertex k steps from now.
-    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]);
+    /// The neighbours of `vertex`, itself perhaps among them.
+    fn neighbours(&self, vertex: usize) -> &[u32];
+
+    /// Asks for the row of `vertex` before it is read.
+    fn expect(&self, vertex: usize);
+
+    /// Asks for what a walk along vertices will read, as [`kernel::expect_along`].
+    #[inline]
+    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
+        let neighbours = |vertex| self.neighbours(vertex);
+        kernel::expect_along(ahead, |v| self.expect(v), neighbours, table.as_ptr());
+    }
 }
 
 /// The input itself, its weights turned into units as they are read.
@@ -36,8 +44,13 @@ impl Adjacency for Weighted<'_> {
     }
 
     #[inline]
-    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
-        self.graph.expect_along(ahead, table.as_ptr());
+    fn neighbours(&self, vertex: usize) -> &[u32] {
+        &self.graph.indices[self.graph.row(vertex)]
+    }
+
+    #[inline]
+    fn expect(&self, vertex: usize) {
+        self.graph.expect(vertex);
     }
 }
 
@@ -59,14 +72,13 @@ impl Adjacency for Unweighted<'_> {
     }
 
     #[inline]
-    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
-        let row = |vertex: u32| &self.graph.indices[self.graph.row(vertex as usize)];
-        if let Some(later) = ahead(2 * AHEAD) {
-            prefetch(row(later));
-        }
-        if let Some(later) = ahead(AHEAD) {
-            prefetch_at(table.as_ptr(), row(later));
-        }
+    fn neighbours(&self, vertex: usize) -> &[u32] {
+        &self.graph.indices[self.graph.row(vertex)]
+    }
+
+    #[inline]
+    fn expect(&self, vertex: usize) {
+        prefetch(self.neighbours(vertex));
     }
 }
 
@@ -121,16 +133,16 @@ impl Adjacency for Aggregate {
     }
 
     #[inline]
-    fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
-        if let Some(later) = ahead(2 * AHEAD) {
-            let (rows, range) = self.entries(later as usize);
-            prefetch(&rows.indices[range.clone()]);
-            prefetch(&rows.weights[range]);
-        }
-        if let Some(later) = ahead(AHEAD) {
-            let (rows, range) = self.entries(later as usize);
-            prefetch_at(table.as_ptr(), &rows.indices[range]);
-        }
+    fn neighbours(&self, vertex: usize) -> &[u32] {
+        let (rows, range) = self.entries(vertex);
+        &rows.indices[range]
+    }
+
+    #[inline]
+    fn expect(&self, vertex: usize) {
+        let (rows, range) = self.entries(vertex);
+        prefetch(&rows.indices[range.clone()]);
+        prefetch(&rows.weights[range]);
     }
 }
 

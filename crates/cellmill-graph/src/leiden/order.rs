@@ -5,8 +5,7 @@
 //! each next to the one before, are laid out one after the other instead.
 
 use crate::WeightedGraph;
-use crate::graph::AHEAD;
-use crate::kernel::prefetch;
+use crate::kernel::{AHEAD, prefetch};
 use cellmill_engine::{Context, Result};
 
 /// Vertices in a piece.

@@ -47,7 +47,9 @@ pub fn initial_layout<'a>(
     seed: u64,
 ) -> Result<Vec<f32>> {
     let graph = graph.into();
-    super::check_graph(&graph)?;
+    if !matches!(init, Init::Spectral { .. }) {
+        super::check_graph(&graph)?;
+    }
     let n = graph.n();
     begin(n, init, n_components, seed, |points| {
         spectral::check(n, points, n_components)?;
@@ -116,19 +118,25 @@ fn begin(
             .collect(),
         Init::Given(coordinates) => {
             expect(coordinates.len(), "coordinates", n * n_components)?;
-            if let Some(i) = coordinates.iter().position(|x| !x.is_finite()) {
-                return Err(Error::Data(format!(
-                    "the given coordinate {} of vertex {} is {}; every coordinate must be finite",
-                    i % n_components,
-                    i / n_components,
-                    coordinates[i]
-                )));
-            }
+            check_finite("given", coordinates, n_components)?;
             jittered(coordinates, n_components, seed)
         }
     };
     stretch(&mut layout, n_components);
     Ok(layout)
+}
+
+/// Refuses coordinates of vertices, n x `d`, of which one is not finite.
+pub(super) fn check_finite(which: &str, coordinates: &[f32], d: usize) -> Result<()> {
+    match coordinates.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(i) => Err(Error::Data(format!(
+            "the {which} coordinate {} of vertex {} is {}; every coordinate must be finite",
+            i % d,
+            i / d,
+            coordinates[i]
+        ))),
+    }
 }
 
 /// umap-learn's `noisy_scale_coords`.

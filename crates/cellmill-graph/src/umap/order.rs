@@ -14,16 +14,14 @@ const COARSEST: usize = 64;
 /// them. Entries below `least` are not there.
 ///
 /// It depends neither on communities nor on the initial layout.
-pub(crate) fn order(ctx: &Context, graph: &WeightedGraph, least: f32) -> Result<Vec<u32>> {
+pub(crate) fn order(ctx: &Context, graph: &WeightedGraph, mut least: f32) -> Result<Vec<u32>> {
     let mut levels = Vec::new();
     let mut coarsest: Option<WeightedGraph> = None;
-    let of_level = |coarsest: &Option<WeightedGraph>| if coarsest.is_none() { least } else { 0.0 };
     loop {
-        let (current, least) = (coarsest.as_ref().unwrap_or(graph), of_level(&coarsest));
+        let current = Part::whole(coarsest.as_ref().unwrap_or(graph));
         if current.n() <= COARSEST {
             break;
         }
-        let current = Part::whole(current);
         let aggregates = coarsen::aggregate(ctx, current, least)?;
         if aggregates.count as f64 > 0.9 * current.n() as f64 {
             break;
@@ -31,8 +29,10 @@ pub(crate) fn order(ctx: &Context, graph: &WeightedGraph, least: f32) -> Result<
         let next = coarsen::contract(ctx, current, &aggregates, least)?.graph;
         levels.push(aggregates);
         coarsest = Some(next);
+        // What is in a coarser graph counts.
+        least = 0.0;
     }
-    let mut order = breadth_first(coarsest.as_ref().unwrap_or(graph), of_level(&coarsest));
+    let mut order = breadth_first(coarsest.as_ref().unwrap_or(graph), least);
     for aggregates in levels.iter().rev() {
         let (starts, members) = aggregates.members();
         let mut finer = Vec::with_capacity(members.len());

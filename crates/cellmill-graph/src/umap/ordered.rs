@@ -14,13 +14,13 @@ pub struct Ordered {
     /// The vertex at each place.
     pub(super) order: Vec<u32>,
     pub(super) memory: Reservation,
-    /// The epochs of the layout that it was ordered for.
-    pub(super) n_epochs: Option<usize>,
+    /// The smallest weight that counts.
+    pub(super) least: f32,
 }
 
 impl Ordered {
-    /// Orders a graph; entries below what `least` says of it, and below the smallest normal number,
-    /// do not count. One that is given away is dropped.
+    /// Orders a graph; entries below what `least` says of it do not count. One that is given away is
+    /// dropped.
     ///
     /// # Errors
     /// [`cellmill_engine::Error::Data`] when the graph is not a CSR matrix of finite weights;
@@ -32,7 +32,7 @@ impl Ordered {
     ) -> Result<Self> {
         let graph = graph.into();
         check_graph(&graph)?;
-        let least = least(&graph).max(f32::MIN_POSITIVE);
+        let least = least(&graph);
         let (n, nnz) = (graph.n() as u64, graph.nnz());
         let reserve = |bytes| ctx.budget().reserve(bytes, "the layout's graph");
         let (copy, memory) = (reserve(WeightedGraph::bytes(n, nnz))?, reserve(PLACES * n)?);
@@ -44,7 +44,7 @@ impl Ordered {
             graph: Handed::given(ordered, Some(copy)),
             order,
             memory,
-            n_epochs: None,
+            least,
         })
     }
 
@@ -69,8 +69,8 @@ impl Ordered {
 /// Bytes of a vertex's place, and once more while the graph is ordered.
 const PLACES: u64 = 8;
 
-/// Bytes of an ordered graph of `n` vertices and `nnz` entries, and of what finding the order takes
-/// beside the graph that it is of.
-pub(super) fn bytes(n: u64, nnz: u64) -> u64 {
+/// Bytes that [`super::ordered`] reserves for a graph of `n` vertices and `nnz` entries, the graph
+/// itself not counted.
+pub fn bytes(n: u64, nnz: u64) -> u64 {
     WeightedGraph::bytes(n, nnz) + PLACES * n
 }

@@ -372,6 +372,6 @@ fn a_graph_ordered_for_other_epochs_is_refused() {
         error
             .unwrap_err()
             .to_string()
-            .contains("50 epochs; 500 are asked")
+            .contains("in 500 epochs those from 0.002 on")
     );
 }

@@ -19,9 +19,9 @@ pub fn curve(params: &RunParams) -> Result<(f64, f64)> {
     }
 }
 
-/// The graph as [`umap`] walks it, and the coordinates at which it begins, cells x 2. `points` are the principal components of
-/// all cells: needed for [`Init::Pca`]; otherwise they say where the parts of a graph in many parts
-/// lie. A graph that is given away is dropped on the way.
+/// The graph as [`umap`] walks it, and the coordinates at which it begins, cells x 2. `points` are
+/// the principal components of all cells: needed for [`Init::Pca`]; otherwise they say where the
+/// parts of a graph in many parts lie. A graph that is given away is dropped on the way.
 ///
 /// # Errors
 /// When principal components are missing, or the graph does not fit the budget.

@@ -26,26 +26,65 @@ impl Fired {
     }
 }
 
-/// A way to collect the edges of `range`, at most [`BATCH`], that fire in `epoch`. Returns how
-/// many do; what lies behind them in `fired` is anything.
+/// A way to look at the schedule, several edges at a time.
 pub(super) trait Fire {
+    /// Edges that are looked at at once.
+    const WIDTH: usize;
+
+    /// As [`fire`], of a range that is a multiple of `WIDTH` long.
+    ///
     /// # Safety
-    /// The machine has the instruction set.
-    unsafe fn fire(edges: &EdgeList, range: Range<usize>, epoch: u32, fired: &mut Fired) -> usize;
+    /// The machine has the instruction set; the range lies in the list and is no longer than
+    /// [`BATCH`].
+    unsafe fn several(
+        edges: &EdgeList,
+        range: Range<usize>,
+        epoch: u32,
+        fired: &mut Fired,
+    ) -> usize;
+}
+
+/// Collects the edges of `range`, at most [`BATCH`], that fire in `epoch`. Returns how many do;
+/// what lies behind them in `fired` is anything.
+///
+/// # Safety
+/// The machine has the instruction set.
+///
+/// # Panics
+/// When the range is too long or does not lie in the list.
+#[inline(always)]
+pub(super) unsafe fn fire<F: Fire>(
+    edges: &EdgeList,
+    range: Range<usize>,
+    epoch: u32,
+    fired: &mut Fired,
+) -> usize {
+    assert!(range.len() <= BATCH && range.end <= edges.len());
+    let whole = range.start + range.len() / F::WIDTH * F::WIDTH;
+    // SAFETY: the caller has the instruction set; the range was just checked.
+    let count = unsafe { F::several(edges, range.start..whole, epoch, fired) };
+    one_by_one(edges, whole..range.end, epoch, fired, count)
 }
 
 pub(super) struct Portable;
 
 impl Fire for Portable {
+    const WIDTH: usize = 1;
+
     #[inline(always)]
-    unsafe fn fire(edges: &EdgeList, range: Range<usize>, epoch: u32, fired: &mut Fired) -> usize {
-        some(edges, range, epoch, fired, 0)
+    unsafe fn several(
+        edges: &EdgeList,
+        range: Range<usize>,
+        epoch: u32,
+        fired: &mut Fired,
+    ) -> usize {
+        one_by_one(edges, range, epoch, fired, 0)
     }
 }
 
-/// As [`Fire::fire`], after `count` that fired before.
+/// As [`fire`], after `count` that fired before.
 #[inline(always)]
-fn some(
+fn one_by_one(
     edges: &EdgeList,
     range: Range<usize>,
     epoch: u32,
@@ -77,27 +116,25 @@ mod x86 {
     pub(in super::super) struct Avx512;
 
     impl Fire for Avx512 {
+        const WIDTH: usize = 16;
+
         #[inline(always)]
-        unsafe fn fire(
+        unsafe fn several(
             edges: &EdgeList,
             range: Range<usize>,
             epoch: u32,
             fired: &mut Fired,
         ) -> usize {
-            assert!(range.len() <= BATCH && range.end <= edges.len());
-            let Range { start, end } = range;
-            let whole = start + (end - start) / 16 * 16;
             let mut count = 0;
-            // SAFETY: the caller has AVX-512 F; sixteen edges are read from below `whole` (the
-            // three arrays have one length), and sixteen numbers are written where at most
-            // BATCH - 16 fired before.
+            // SAFETY: the caller has AVX-512 F and a range of the list, whose three arrays have one
+            // length; sixteen numbers are written where at most BATCH - 16 fired before.
             unsafe {
                 let lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-                let first = _mm512_add_epi32(_mm512_set1_epi32(start as i32), lane);
+                let first = _mm512_add_epi32(_mm512_set1_epi32(range.start as i32), lane);
                 let mut phase = _mm512_mullo_epi32(first, _mm512_set1_epi32(STRIDE as i32));
                 let advance = _mm512_set1_epi32(STRIDE.wrapping_mul(16) as i32);
                 let epochs = _mm512_set1_epi32(epoch as i32);
-                for at in (start..whole).step_by(16) {
+                for at in range.step_by(Self::WIDTH) {
                     let rate = _mm512_loadu_si512(edges.rate.as_ptr().add(at).cast());
                     let now = _mm512_add_epi32(phase, _mm512_mullo_epi32(epochs, rate));
                     phase = _mm512_add_epi32(phase, advance);
@@ -112,7 +149,7 @@ mod x86 {
                     count += mask.count_ones() as usize;
                 }
             }
-            some(edges, whole..end, epoch, fired, count)
+            count
         }
     }
 
@@ -137,27 +174,26 @@ mod x86 {
     };
 
     impl Fire for Avx2 {
+        const WIDTH: usize = 8;
+
         #[inline(always)]
-        unsafe fn fire(
+        unsafe fn several(
             edges: &EdgeList,
             range: Range<usize>,
             epoch: u32,
             fired: &mut Fired,
         ) -> usize {
-            assert!(range.len() <= BATCH && range.end <= edges.len());
-            let Range { start, end } = range;
-            let whole = start + (end - start) / 8 * 8;
             let mut count = 0;
             // SAFETY: as for AVX-512, with eight edges and AVX2; a mask of eight is below 256.
             unsafe {
                 let lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
-                let first = _mm256_add_epi32(_mm256_set1_epi32(start as i32), lane);
+                let first = _mm256_add_epi32(_mm256_set1_epi32(range.start as i32), lane);
                 let mut phase = _mm256_mullo_epi32(first, _mm256_set1_epi32(STRIDE as i32));
                 let advance = _mm256_set1_epi32(STRIDE.wrapping_mul(8) as i32);
                 let epochs = _mm256_set1_epi32(epoch as i32);
                 // Signed comparison orders unsigned numbers whose highest bit is flipped.
                 let flip = _mm256_set1_epi32(i32::MIN);
-                for at in (start..whole).step_by(8) {
+                for at in range.step_by(Self::WIDTH) {
                     let rate = _mm256_loadu_si256(edges.rate.as_ptr().add(at).cast());
                     let now = _mm256_add_epi32(phase, _mm256_mullo_epi32(epochs, rate));
                     phase = _mm256_add_epi32(phase, advance);
@@ -176,7 +212,7 @@ mod x86 {
                     count += mask.count_ones() as usize;
                 }
             }
-            some(edges, whole..end, epoch, fired, count)
+            count
         }
     }
 }
@@ -200,10 +236,10 @@ mod tests {
         let count = unsafe {
             match isa {
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Avx512Vnni => Avx512::fire(edges, range, epoch, &mut fired),
+                Isa::Avx512 | Isa::Avx512Vnni => fire::<Avx512>(edges, range, epoch, &mut fired),
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => Avx2::fire(edges, range, epoch, &mut fired),
-                _ => Portable::fire(edges, range, epoch, &mut fired),
+                Isa::Avx2 => fire::<Avx2>(edges, range, epoch, &mut fired),
+                _ => fire::<Portable>(edges, range, epoch, &mut fired),
             }
         };
         let ends = fired.head.into_iter().zip(fired.tail);
