@@ -12,6 +12,7 @@ pub use cell_set::CellSet;
 pub use downsample::{Draw, downsample};
 pub use expm1::{exp_m1, exp_m1_in_place};
 pub use log1p::{ln_1p, ln_1p_in_place};
+pub(crate) use pipeline::RowScale;
 pub use pipeline::{Pipeline, Scratch};
 pub use row_sum::{row_sum, row_sum_f32, row_sum_f64, row_sum_of};
 pub use scale_genes::ScaleGenes;

@@ -2,6 +2,7 @@
 
 mod cell_totals;
 mod count_check;
+mod counts;
 mod gene_moments;
 mod gene_range;
 mod gram;
@@ -18,6 +19,7 @@ mod via;
 
 pub use cell_totals::{CellTotals, Totals};
 pub use count_check::{BadCount, CountCheck, CountReport};
+pub use counts::Counts;
 pub use gene_moments::{GeneMoments, Moments, MomentsState};
 pub use gene_range::{GeneRange, GeneRangeState};
 pub use gram::{Gram, GramMatrix, GramState};

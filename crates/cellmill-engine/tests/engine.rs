@@ -1,6 +1,8 @@
 //! The laws, on everything that this crate holds, and comparisons with the naive computation.
 #![allow(missing_docs)]
 
+#[path = "engine/counts.rs"]
+mod counts;
 #[path = "engine/executor.rs"]
 mod executor;
 #[path = "engine/group_totals.rs"]

@@ -78,7 +78,7 @@ macro_rules! reduction {
                 $with
             }
             ("counts", Some(genes)) => {
-                let $reduce = first_read($n_cols, genes.groups($of)?);
+                let $reduce = first_read($n_cols, genes.groups($of)?).map_err(Failure::from)?;
                 $with
             }
             ("sums", Some(genes)) => {
@@ -260,7 +260,7 @@ pub fn hvg_second_read<'py>(
 ) -> PyResult<Bound<'py, PyBytes>> {
     let bytes = enter(py, machine, |ctx| {
         let labels = asked.labels(&[], None)?;
-        let first = run::finish(&first_read(n_cols, labels.groups.clone()), counts)?;
+        let (first, _) = run::finish(&first_read(n_cols, labels.groups.clone())?, counts)?;
         Ok(second_read(ctx, &first, &labels, &asked.params()?)?.to_bytes()?)
     })?;
     Ok(PyBytes::new(py, &bytes))
@@ -279,7 +279,7 @@ pub fn read_sums<'py>(
 ) -> PyResult<Bound<'py, PyDict>> {
     let found = enter(py, machine, |ctx| {
         let labels = asked.labels(&[], None)?;
-        let first = run::finish(&first_read(n_cols, labels.groups.clone()), counts)?;
+        let (first, _) = run::finish(&first_read(n_cols, labels.groups.clone())?, counts)?;
         let second = SecondRead::from_bytes(second)?;
         let reduce = GroupSums::new(n_cols, labels.groups.clone(), second.term.clone())?;
         let sums = run::finish(&reduce, sums)?;

@@ -7,7 +7,7 @@ use crate::{Result, pp, run};
 use cellmill_engine::keep::{KeptColumns, Precision};
 use cellmill_engine::linalg::{BlockKrylov, MOST_GRAM};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::{CellTotals, CountCheck, Gram, GroupMoments, GroupSums, Term, Via};
+use cellmill_engine::reduce::{Gram, GroupMoments, GroupSums, Term};
 use cellmill_engine::run::smallest_stage;
 use cellmill_engine::{Block, Context, Error, Grid, Reduce, Sink, Source, sink};
 use cellmill_graph::{KnnGraph, WeightedGraph, fuzzy, knn, leiden, umap};
@@ -59,12 +59,8 @@ pub(crate) fn needs(
 
     let labels = crate::input::labels::of_run(input, params)?;
     let groups = || labels.groups.clone();
-    let before = Pipeline::new(&run::moments_ops(params), n, n_genes)?;
-    let moments = GroupMoments::new(n_genes, groups());
-    let first = (
-        (CellTotals, CountCheck, Via::new(before, moments.clone())),
-        qc.reduction(input)?,
-    );
+    let quality = Some(qc.reduction(input)?);
+    let first = run::counts_walk(params, groups(), (n, n_genes), quality)?;
     let read_1 = smallest_stage(source, &[], &first, &())?;
     // The numbers of quality control, while their columns are made.
     let columns = run::quality_bytes(n, u64::from(n_genes), &qc.params);
@@ -78,7 +74,10 @@ pub(crate) fn needs(
             let sums = GroupSums::new(n_genes, groups(), Term::Clipped(numbers))?;
             Some((stage, smallest_stage(source, &[], &sums, &())?))
         }
-        Some(stage) => Some((stage, smallest_stage(source, &scale, &moments, &())?)),
+        Some(stage) => Some((
+            stage,
+            smallest_stage(source, &scale, &GroupMoments::new(n_genes, groups()), &())?,
+        )),
     };
     let select = Op::SelectGenes {
         genes: (0..k as u32).collect(),

@@ -8,7 +8,7 @@ mod trim;
 mod waiting;
 
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
-pub(crate) use counts_read::{extra_read, median, moments_ops};
+pub(crate) use counts_read::{extra_read, median, moments_ops, reduction as counts_walk};
 pub use elsewhere::Elsewhere;
 pub(crate) use genes_read::normalisation;
 pub use genes_read::{GenesRead, read_genes, write_genes};
@@ -121,7 +121,7 @@ pub fn run_on(
         }
         (_, Some(stage)) => {
             let columns = qc.filter(ctx, &mut input, params, stage)?;
-            let counts = read_counts(ctx, &input, params, &(), reads.counts)?.0;
+            let counts = read_counts(ctx, &input, params, None, reads.counts)?.0;
             (counts, columns)
         }
         (Some(cluster), None) if counts_read::is_default(params) => {
@@ -132,8 +132,11 @@ pub fn run_on(
         }
         // On a cluster too, other flavours, and batches, are found on the threads of this process.
         (_, None) => {
-            let reduction = qc.reduction(&input)?;
-            let (counts, found) = read_counts(ctx, &input, params, &reduction, reads.counts)?;
+            let quality = Some(qc.reduction(&input)?);
+            let (counts, found) = read_counts(ctx, &input, params, quality, reads.counts)?;
+            let found = found.ok_or_else(|| {
+                cellmill_engine::Error::Bug("the read of the counts left out their quality".into())
+            })?;
             (counts, qc.columns(ctx, &input, &found)?)
         }
     };

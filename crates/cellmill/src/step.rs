@@ -131,7 +131,7 @@ fn from_counts(
         qc.of_all(ctx, &input, params)?
             .into_patch(&input, params.overwrite)
     } else if step == Step::Hvg {
-        let counts = read_counts(ctx, &input, params, &(), "totals and moments")?.0;
+        let counts = read_counts(ctx, &input, params, None, "totals and moments")?.0;
         let hvg = counts.highly_variable_genes(ctx, &input, params)?;
         for text in counts
             .warnings()
@@ -173,7 +173,7 @@ fn pca(ctx: &Context, input: &Input, params: &RunParams) -> Result<Patch> {
     let n_comps = pp::pca::n_comps(params.n_comps, input.source.n_rows(), selected.len() as u64)?;
     let target = match params.target_sum {
         crate::params::TargetSum::Fixed(target) => target,
-        crate::params::TargetSum::Median => read_counts(ctx, input, params, &(), "totals")?
+        crate::params::TargetSum::Median => read_counts(ctx, input, params, None, "totals")?
             .0
             .target_sum(params),
     };

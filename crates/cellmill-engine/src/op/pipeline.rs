@@ -55,6 +55,26 @@ pub struct Scratch {
     molecules: Vec<u32>,
 }
 
+/// What a [`Pipeline`] divides the entries of a row by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum RowScale {
+    /// Nothing.
+    One,
+    /// The row's total, divided by this.
+    TotalOver(f64),
+}
+
+impl RowScale {
+    /// The factor of a row of this total; 1 where it would be 0.
+    #[inline]
+    pub(crate) fn factor(self, total: f64) -> f64 {
+        match self {
+            Self::TotalOver(target) if total / target != 0.0 => total / target,
+            _ => 1.0,
+        }
+    }
+}
+
 impl Pipeline {
     /// Compiles `ops` for a source of `n_rows` rows and `n_cols` columns.
     ///
@@ -140,6 +160,19 @@ impl Pipeline {
     /// Whether blocks pass unchanged.
     pub fn is_identity(&self) -> bool {
         self.cells.is_none() && self.steps.is_empty()
+    }
+
+    /// What each entry is divided by, where that is all that happens: nothing, or the row's total over
+    /// a target.
+    pub(crate) fn row_scale(&self) -> Option<RowScale> {
+        if self.cells.is_some() {
+            return None;
+        }
+        match self.steps[..] {
+            [] => Some(RowScale::One),
+            [Step::Total, Step::Divide(target)] => Some(RowScale::TotalOver(target)),
+            _ => None,
+        }
     }
 
     /// Upper bound of the heap bytes that applying it to a block needs: the result and the

@@ -44,35 +44,106 @@ impl CountReport {
     }
 }
 
+impl CountReport {
+    /// Adds a block, of which `quick` is known.
+    pub(super) fn add(&mut self, block: &Block, quick: Quick) {
+        self.n_entries += block.nnz() as u64;
+        self.n_zeros += quick.zeros;
+        self.max = self.max.max(quick.max);
+        if !quick.bad {
+            return;
+        }
+        let mut genes = Vec::new();
+        for row in 0..block.n_rows() {
+            for entry in block.row(row) {
+                let value = block.values.get(entry);
+                let negative = value < 0.0;
+                let fractional = !value.is_finite() || value != value.trunc();
+                if negative {
+                    self.n_negative += 1;
+                    genes.push(block.indices[entry]);
+                }
+                self.n_fractional += u64::from(fractional);
+                if (negative || fractional) && self.first_bad.is_none() {
+                    self.first_bad = Some(BadCount {
+                        row: block.first_row + row as u64,
+                        gene: block.indices[entry],
+                        value,
+                    });
+                }
+            }
+        }
+        self.negative_genes.append(&mut genes);
+        self.negative_genes.sort_unstable();
+        self.negative_genes.dedup();
+    }
+}
+
 /// From here on every f64 is an integer.
 const TWO52: f64 = 4_503_599_627_370_496.0;
 /// From here on every f32 is an integer.
 const TWO23: f32 = 8_388_608.0;
 
-struct Quick {
+/// What can be told of values without looking at where they stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quick {
     bad: bool,
-    zeros: u64,
+    pub(super) zeros: u64,
     max: f64,
 }
 
-/// One pass without branches that finds out whether anything is wrong at all.
-fn quick_f32(values: &[f32]) -> Quick {
-    let (mut bad, mut zeros, mut max) = (false, 0u32, 0f32);
-    let mut all_zeros = 0u64;
-    for part in values.chunks(1 << 16) {
-        for &x in part {
-            bad |= x.is_nan() | (x < 0.0) | ((x < TWO23) & ((x + TWO23) - TWO23 != x));
-            zeros += u32::from(x == 0.0);
-            max = if x > max { x } else { max };
+impl Quick {
+    /// Of no value.
+    pub(super) const NONE: Self = Self {
+        bad: false,
+        zeros: 0,
+        max: 0.0,
+    };
+
+    /// Of these values and those.
+    #[inline(always)]
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            bad: self.bad | other.bad,
+            zeros: self.zeros + other.zeros,
+            max: self.max.max(other.max),
         }
-        all_zeros += u64::from(zeros);
-        zeros = 0;
     }
-    Quick {
-        bad: bad || !max.is_finite(),
-        zeros: all_zeros,
-        max: f64::from(max),
+}
+
+const LANES: usize = 16;
+
+/// One pass without branches, in lanes, that finds out whether anything is wrong at all.
+#[inline(always)]
+pub(super) fn quick_f32(values: &[f32]) -> Quick {
+    let mut all = Quick::NONE;
+    // So few that a lane's zeros fit its counter.
+    for part in values.chunks(1 << 16) {
+        let (mut bad, mut zeros, mut max) = ([0u32; LANES], [0u32; LANES], [0f32; LANES]);
+        let mut look = |lane: usize, x: f32| {
+            // NaN is not at least 0.
+            let counts = (x >= 0.0) & ((x >= TWO23) | ((x + TWO23) - TWO23 == x));
+            bad[lane] |= u32::from(!counts);
+            zeros[lane] += u32::from(x == 0.0);
+            max[lane] = if x > max[lane] { x } else { max[lane] };
+        };
+        let (chunks, rest) = part.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, &x) in chunk.iter().enumerate() {
+                look(lane, x);
+            }
+        }
+        for (lane, &x) in rest.iter().enumerate() {
+            look(lane, x);
+        }
+        let max = max.iter().fold(0f32, |m, &x| m.max(x));
+        all = all.and(Quick {
+            bad: bad.iter().any(|&b| b != 0) || !max.is_finite(),
+            zeros: zeros.iter().map(|&n| u64::from(n)).sum(),
+            max: f64::from(max),
+        });
     }
+    all
 }
 
 fn quick_f64(values: &[f64]) -> Quick {
@@ -102,35 +173,7 @@ impl Reduce for CountCheck {
             Values::F32(v) => quick_f32(v),
             Values::F64(v) => quick_f64(v),
         };
-        state.n_entries += block.nnz() as u64;
-        state.n_zeros += quick.zeros;
-        state.max = state.max.max(quick.max);
-        if !quick.bad {
-            return Ok(());
-        }
-        let mut genes = Vec::new();
-        for row in 0..block.n_rows() {
-            for entry in block.row(row) {
-                let value = block.values.get(entry);
-                let negative = value < 0.0;
-                let fractional = !value.is_finite() || value != value.trunc();
-                if negative {
-                    state.n_negative += 1;
-                    genes.push(block.indices[entry]);
-                }
-                state.n_fractional += u64::from(fractional);
-                if (negative || fractional) && state.first_bad.is_none() {
-                    state.first_bad = Some(BadCount {
-                        row: block.first_row + row as u64,
-                        gene: block.indices[entry],
-                        value,
-                    });
-                }
-            }
-        }
-        state.negative_genes.append(&mut genes);
-        state.negative_genes.sort_unstable();
-        state.negative_genes.dedup();
+        state.add(block, quick);
         Ok(())
     }
 

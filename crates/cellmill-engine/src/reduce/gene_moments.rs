@@ -1,14 +1,20 @@
 //! Mean and variance of every gene, through merged centred moments.
 
+mod column;
+
+pub(super) use column::Column;
+
 use crate::{Block, Error, Reduce, Result, Values};
 use serde::{Deserialize, Serialize};
 
 /// Mean, variance (ddof 1) and number of non-zero cells of every column.
 ///
-/// In each block the non-zero values of a column are averaged, then their squared distances from
-/// that average summed; the zeros and the other blocks are joined by Chan, Golub and LeVeque's
-/// formula (1979). Never E\[x²\] − E\[x\]². Entries cost additions and one multiplication, no
-/// division. Sums of counts are exact, so that genes with equal sums have equal means, to the last
+/// In each block the non-zero values of a column are summed as distances from a pivot, which is the
+/// column's average so far in the span (its first value where there is none), and their squares with
+/// them; the zeros and the other blocks are joined by Chan, Golub and LeVeque's formula (1979). Never
+/// E\[x²\] − E\[x\]²: what a block's average is away from the pivot is part of the variance
+/// that is summed, so little is lost where it is taken off. One pass over the entries, no division.
+/// Sums of counts below 2^31 are exact, so that genes with equal sums have equal means, to the last
 /// bit and on any grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneMoments {
@@ -39,15 +45,6 @@ pub struct MomentsState {
     /// Sums of the block at hand, used again from block to block.
     #[serde(skip)]
     block: Vec<Column>,
-}
-
-/// The non-zeros of one column in one block.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Column {
-    sum: f64,
-    mean: f64,
-    squares: f64,
-    n: u64,
 }
 
 impl GeneMoments {
@@ -97,27 +94,43 @@ pub(super) fn join(n_a: f64, sum_a: f64, m2_a: f64, n_b: f64, sum_b: f64, m2_b: 
     (sum_a + sum_b, m2_a + m2_b + delta * delta * (n_a * share))
 }
 
-fn add_block<T: Copy>(
-    columns: &mut [Column],
-    indices: &[u32],
-    values: &[T],
-    widen: impl Fn(T) -> f64,
-) {
-    for (&gene, &x) in indices.iter().zip(values) {
-        let x = widen(x);
-        let column = &mut columns[gene as usize];
-        column.sum += x;
-        column.n += u64::from(x != 0.0);
+impl MomentsState {
+    /// Takes up a block: the columns that its entries are added to.
+    pub(super) fn open(&mut self) -> &mut [Column] {
+        let seen = self.sum.iter().zip(&self.n_nonzero);
+        self.block.clear();
+        self.block
+            .extend(seen.map(|(&sum, &n)| Column::after(sum, n)));
+        &mut self.block
     }
-    for column in columns.iter_mut().filter(|c| c.n > 0) {
-        column.mean = column.sum / column.n as f64;
+
+    /// The columns of the block that [`Self::open`] took up.
+    pub(super) fn columns(&mut self) -> &mut [Column] {
+        &mut self.block
     }
-    for (&gene, &x) in indices.iter().zip(values) {
-        let x = widen(x);
-        let column = &mut columns[gene as usize];
-        // An explicit zero is one of the zeros that are joined later.
-        let distance = if x != 0.0 { x - column.mean } else { 0.0 };
-        column.squares += distance * distance;
+
+    /// Joins that block, of `rows` rows.
+    pub(super) fn join_block(&mut self, rows: usize) {
+        let (n_before, rows) = (self.n as f64, rows as u64);
+        for (gene, column) in self.block.iter().enumerate() {
+            let n = u64::from(column.n());
+            let (sum, m2) = if n > 0 {
+                let (sum, m2) = column.moments();
+                join(n as f64, sum, m2, (rows - n) as f64, 0.0, 0.0)
+            } else {
+                (0.0, 0.0)
+            };
+            (self.sum[gene], self.m2[gene]) = join(
+                n_before,
+                self.sum[gene],
+                self.m2[gene],
+                rows as f64,
+                sum,
+                m2,
+            );
+            self.n_nonzero[gene] += n;
+        }
+        self.n += rows;
     }
 }
 
@@ -147,31 +160,20 @@ impl Reduce for GeneMoments {
         if rows == 0 {
             return Ok(());
         }
-        state.block.clear();
-        state.block.resize(self.n_genes as usize, Column::default());
+        let columns = state.open();
         match &block.values {
-            Values::F32(v) => add_block(&mut state.block, &block.indices, v, f64::from),
-            Values::F64(v) => add_block(&mut state.block, &block.indices, v, |x| x),
+            Values::F32(v) => {
+                for (&gene, &x) in block.indices.iter().zip(v) {
+                    columns[gene as usize].add(x.into());
+                }
+            }
+            Values::F64(v) => {
+                for (&gene, &x) in block.indices.iter().zip(v) {
+                    columns[gene as usize].add(x);
+                }
+            }
         }
-        let n_before = state.n as f64;
-        for (gene, column) in state.block.iter().enumerate() {
-            let (sum, m2) = if column.n > 0 {
-                let zeros = (rows as u64 - column.n) as f64;
-                join(column.n as f64, column.sum, column.squares, zeros, 0.0, 0.0)
-            } else {
-                (0.0, 0.0)
-            };
-            (state.sum[gene], state.m2[gene]) = join(
-                n_before,
-                state.sum[gene],
-                state.m2[gene],
-                rows as f64,
-                sum,
-                m2,
-            );
-            state.n_nonzero[gene] += column.n;
-        }
-        state.n += rows as u64;
+        state.join_block(rows);
         Ok(())
     }
 

@@ -29,6 +29,13 @@ pub struct GroupMomentsState {
     work: Work,
 }
 
+impl GroupMomentsState {
+    /// The moments of all cells, where they are one group.
+    pub(super) fn whole(&mut self) -> Option<&mut MomentsState> {
+        self.whole.as_mut()
+    }
+}
+
 /// The non-zero values of a gene in a group.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct NonZeros {

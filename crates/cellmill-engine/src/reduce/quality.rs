@@ -147,6 +147,27 @@ impl Quality {
         &self.top
     }
 
+    /// Whether it is of `n_genes` columns, a cell's numbers are its total, its number of genes and its
+    /// totals over sets, and its genes count where they are not 0.
+    pub(super) fn is_plain(&self, n_genes: u32) -> bool {
+        self.n_genes == n_genes && self.bounds.is_none() && self.top.is_empty() && !self.positive
+    }
+
+    /// Whether a gene belongs to any set.
+    pub(super) fn is_member(&self, gene: usize) -> bool {
+        self.member.get(gene).is_some_and(|&bits| bits != 0)
+    }
+
+    /// Adds a gene's value to a cell's totals over the sets that it belongs to.
+    #[inline(always)]
+    pub(super) fn add_to_sets(&self, gene: usize, x: f64, sets: &mut [f64]) {
+        let mut bits = self.member[gene];
+        while bits != 0 {
+            sets[bits.trailing_zeros() as usize] += x;
+            bits &= bits - 1;
+        }
+    }
+
     fn fold_rows<T: Copy>(
         &self,
         state: &mut Metrics,
@@ -172,11 +193,7 @@ impl Quality {
             state.sets.resize(first + self.n_sets, 0.0);
             if self.n_sets > 0 {
                 for (&gene, &x) in genes.iter().zip(values) {
-                    let mut bits = self.member[gene as usize];
-                    while bits != 0 {
-                        state.sets[first + bits.trailing_zeros() as usize] += widen(x);
-                        bits &= bits - 1;
-                    }
+                    self.add_to_sets(gene as usize, widen(x), &mut state.sets[first..]);
                 }
             }
             if !self.top.is_empty() {

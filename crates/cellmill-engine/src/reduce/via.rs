@@ -28,6 +28,20 @@ pub struct ViaState<S> {
     scratch: Option<Box<(Scratch, Block)>>,
 }
 
+impl<R> Via<R> {
+    /// What happens to blocks first.
+    pub(super) fn ops(&self) -> &Pipeline {
+        &self.ops
+    }
+}
+
+impl<S> ViaState<S> {
+    /// The state of the reduction.
+    pub(super) fn inner(&mut self) -> &mut S {
+        &mut self.state
+    }
+}
+
 impl<R: Reduce> Reduce for Via<R> {
     type State = ViaState<R::State>;
     type Output = R::Output;

@@ -24,7 +24,7 @@ fn close(a: f64, b: f64, tolerance: f64) {
     );
 }
 
-fn close_moments(a: &Moments, b: &Moments) {
+pub(super) fn close_moments(a: &Moments, b: &Moments) {
     assert_eq!((a.n, &a.n_nonzero), (b.n, &b.n_nonzero));
     a.mean
         .iter()

@@ -8,9 +8,9 @@ use crate::pp::highly_variable_genes::{
 };
 use crate::{Error, Result};
 use cellmill_engine::op::{Op, Pipeline};
-use cellmill_engine::reduce::{CellTotals, CountCheck, CountReport, GroupMoments, Groups, Via};
+use cellmill_engine::reduce::{CountReport, Counts, GroupMoments, Groups, Metrics, Quality, Via};
 use cellmill_engine::run::{self, run_stage};
-use cellmill_engine::{Context, Event, Reduce, Reservation, Source};
+use cellmill_engine::{Context, Event, Reservation, Source};
 
 /// What the first read found.
 #[derive(Debug)]
@@ -55,42 +55,36 @@ pub(crate) fn extra_read(params: &RunParams) -> Option<&'static str> {
     })
 }
 
-/// Reads the whole matrix once; `quality` is folded in passing.
+/// Reads the whole matrix once; `quality`, where there is one, is folded in passing.
 ///
 /// # Errors
 /// When a value is not finite, is negative, or has a fraction that was not allowed; when nothing is
 /// left without empty cells and genes; or whatever is wrong with the file.
-pub fn read_counts<Q: Reduce>(
+pub fn read_counts(
     ctx: &Context,
     input: &Input,
     params: &RunParams,
-    quality: &Q,
+    quality: Option<Quality>,
     stage: &str,
-) -> Result<(CountsRead, Q::Output)> {
+) -> Result<(CountsRead, Option<Metrics>)> {
     let source: &dyn Source = &input.source;
     let labels = labels::of_run(input, params)?;
-    let counts = reduction(
-        params,
-        labels.groups.clone(),
-        source.n_rows(),
-        source.n_cols(),
-    )?;
-    let (found, quality) = run_stage(ctx, stage, source, &[], &(counts, quality), &())?;
+    let shape = (source.n_rows(), source.n_cols());
+    let reduce = reduction(params, labels.groups.clone(), shape, quality)?;
+    let (found, quality) = run_stage(ctx, stage, source, &[], &reduce, &())?;
     Ok((checked(ctx, input, params, labels, found)?, quality))
 }
 
-/// What the first read folds: totals, the check that values are counts, moments.
-pub type CountsReduction = (CellTotals, CountCheck, Via<GroupMoments>);
-
-fn reduction(
+/// What the first read folds: totals, the check that values are counts, moments, and quality.
+pub(crate) fn reduction(
     params: &RunParams,
     groups: Groups,
-    n_rows: u64,
-    n_cols: u32,
-) -> Result<CountsReduction> {
+    (n_rows, n_cols): (u64, u32),
+    quality: Option<Quality>,
+) -> Result<Counts> {
     let before = Pipeline::new(&moments_ops(params), n_rows, n_cols)?;
     let moments = GroupMoments::new(n_cols, groups);
-    Ok((CellTotals, CountCheck, Via::new(before, moments)))
+    Ok(Counts::new(Via::new(before, moments), quality))
 }
 
 /// Whether the first read is that of [`counts_reduction`].
@@ -103,8 +97,8 @@ pub(crate) fn is_default(params: &RunParams) -> bool {
 ///
 /// # Errors
 /// None that data could cause.
-pub fn counts_reduction(n_cols: u32) -> Result<CountsReduction> {
-    reduction(&RunParams::default(), Groups::whole(), 0, n_cols)
+pub fn counts_reduction(n_cols: u32) -> Result<Counts> {
+    reduction(&RunParams::default(), Groups::whole(), (0, n_cols), None)
 }
 
 /// What [`read_counts`] finds, from the state of [`counts_reduction`] over all cells.
@@ -117,7 +111,7 @@ pub fn counts_of_state(
     params: &RunParams,
     state: &[u8],
 ) -> Result<CountsRead> {
-    let found = run::finish(&counts_reduction(input.source.n_cols())?, state)?;
+    let (found, _) = run::finish(&counts_reduction(input.source.n_cols())?, state)?;
     checked(ctx, input, params, labels::of_run(input, params)?, found)
 }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{Error, Result, keys};
 use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::{
-    CellTotals, CountCheck, CountReport, GroupMoments, GroupSums, Groups, Moments, Term, Totals,
+    CountReport, Counts, GroupMoments, GroupSums, Groups, Moments, Term, Totals, Via,
 };
 use cellmill_engine::{Context, Op, Source, run_stage};
 use cellmill_io::ArrayData;
@@ -17,8 +17,13 @@ use serde::{Deserialize, Serialize};
 pub type FirstRead = (Totals, CountReport, Vec<Moments>);
 
 /// What flavours of counts fold in the first read.
-pub fn first_read(n_genes: u32, groups: Groups) -> (CellTotals, CountCheck, GroupMoments) {
-    (CellTotals, CountCheck, GroupMoments::new(n_genes, groups))
+///
+/// # Errors
+/// None that data could cause.
+pub fn first_read(n_genes: u32, groups: Groups) -> Result<Counts> {
+    let as_stored = Pipeline::new(&[], 0, n_genes)?;
+    let moments = GroupMoments::new(n_genes, groups);
+    Ok(Counts::new(Via::new(as_stored, moments), None))
 }
 
 /// What flavours of counts sum in the second read, in a form that travels.
@@ -205,8 +210,8 @@ pub fn of_matrix(
         let found = run_stage(ctx, "moments of genes", source, &plan.ops, &reduce, &())?;
         return by_dispersion(&plan.finish(found), labels, params);
     }
-    let reduce = first_read(width, groups());
-    let first = run_stage(ctx, "moments of genes", source, ops, &reduce, &())?;
+    let reduce = first_read(width, groups())?;
+    let (first, _) = run_stage(ctx, "moments of genes", source, ops, &reduce, &())?;
     let stage = "normalised variances";
     sums_of_matrix(ctx, stage, source, ops, &first, labels, params)
 }
