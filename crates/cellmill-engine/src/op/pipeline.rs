@@ -6,6 +6,9 @@ use super::{
 };
 use crate::{Block, Error, Result, Values};
 
+/// Entries that are selected from at once.
+const STRIP: usize = 256;
+
 /// A column that is not kept.
 const DROPPED: u32 = u32::MAX;
 
@@ -530,22 +533,27 @@ fn copy<T: Copy, U: Copy + Default>(
         }
         return;
     };
-    // Written without a branch: most columns are dropped, in no pattern that could be predicted.
-    out.indices.resize(block.nnz() + 1, 0);
-    to.resize(block.nnz() + 1, U::default());
-    let mut end = 0usize;
+    out.indices.clear();
+    to.clear();
+    // Kept strip by strip: what is dropped, most of it, is written to the cache alone.
+    let (mut kept, mut kept_values) = ([0u32; STRIP], [U::default(); STRIP]);
     for &row in rows {
         let range = block.row(row);
-        for (&column, &x) in block.indices[range.clone()].iter().zip(&values[range]) {
-            let new = map[column as usize];
-            out.indices[end] = new;
-            to[end] = convert(x);
-            end += usize::from(new != DROPPED);
+        let (columns, values) = (&block.indices[range.clone()], &values[range]);
+        for (columns, values) in columns.chunks(STRIP).zip(values.chunks(STRIP)) {
+            let mut end = 0usize;
+            // Without a branch: there is no pattern that could be predicted.
+            for (&column, &x) in columns.iter().zip(values) {
+                let new = map[column as usize];
+                kept[end % STRIP] = new;
+                kept_values[end % STRIP] = convert(x);
+                end += usize::from(new != DROPPED);
+            }
+            out.indices.extend_from_slice(&kept[..end]);
+            to.extend_from_slice(&kept_values[..end]);
         }
-        out.indptr.push(end);
+        out.indptr.push(out.indices.len());
     }
-    out.indices.truncate(end);
-    to.truncate(end);
 }
 
 /// Drops unselected entries in place.
