@@ -8,7 +8,7 @@ mod trim;
 mod waiting;
 
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
-pub(crate) use counts_read::{extra_read, median, moments_ops, reduction as counts_walk};
+pub(crate) use counts_read::{counts_walk, extra_read, median, moments_ops};
 pub use elsewhere::Elsewhere;
 pub(crate) use genes_read::normalisation;
 pub use genes_read::{GenesRead, read_genes, write_genes};

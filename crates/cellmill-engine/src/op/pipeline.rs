@@ -6,6 +6,9 @@ use super::{
 };
 use crate::{Block, Error, Result, Values};
 
+/// f32 values divided by a total over this are not 0 unless they are.
+const LEAST_TARGET: f64 = 1e-100;
+
 /// Entries that are selected from at once.
 const STRIP: usize = 256;
 
@@ -173,7 +176,10 @@ impl Pipeline {
         }
         match self.steps[..] {
             [] => Some(RowScale::One),
-            [Step::Total, Step::Divide(target)] => Some(RowScale::TotalOver(target)),
+            // Of a smaller target a factor may be so large that quotients become 0.
+            [Step::Total, Step::Divide(target)] if target >= LEAST_TARGET => {
+                Some(RowScale::TotalOver(target))
+            }
             _ => None,
         }
     }
@@ -291,8 +297,9 @@ impl Pipeline {
             }
             Step::Select(map) => compact(map, out, work),
             Step::Divide(target) => {
+                let scale = RowScale::TotalOver(*target);
                 for (w, &total) in out.indptr.windows(2).zip(&scratch.totals) {
-                    divide(&mut work[w[0]..w[1]], total / target);
+                    divide(&mut work[w[0]..w[1]], scale.factor(total));
                 }
             }
             Step::ScaleRows(factors) => {
@@ -522,9 +529,12 @@ fn copy<T: Copy, U: Copy + Default>(
 ) {
     out.indptr.clear();
     out.indptr.push(0);
+    out.indices.clear();
+    to.clear();
+    // What [`Pipeline::bytes`] says, and not up to twice of it.
+    out.indices.reserve_exact(block.nnz());
+    to.reserve_exact(block.nnz());
     let Some(map) = map else {
-        out.indices.clear();
-        to.clear();
         for &row in rows {
             let range = block.row(row);
             out.indices.extend_from_slice(&block.indices[range.clone()]);
@@ -533,8 +543,6 @@ fn copy<T: Copy, U: Copy + Default>(
         }
         return;
     };
-    out.indices.clear();
-    to.clear();
     // Kept strip by strip: what is dropped, most of it, is written to the cache alone.
     let (mut kept, mut kept_values) = ([0u32; STRIP], [U::default(); STRIP]);
     for &row in rows {

@@ -15,6 +15,7 @@ pub fn row_sum(values: &Values, row: Range<usize>) -> f64 {
 }
 
 /// As [`row_sum`], of f32 values.
+#[inline(always)]
 pub fn row_sum_f32(values: &[f32]) -> f64 {
     lanes(values, f64::from)
 }

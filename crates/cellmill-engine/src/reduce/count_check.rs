@@ -42,9 +42,7 @@ impl CountReport {
     pub fn is_counts(&self) -> bool {
         self.n_negative == 0 && self.n_fractional == 0
     }
-}
 
-impl CountReport {
     /// Adds a block, of which `quick` is known.
     pub(super) fn add(&mut self, block: &Block, quick: Quick) {
         self.n_entries += block.nnz() as u64;
@@ -113,52 +111,46 @@ impl Quick {
 
 const LANES: usize = 16;
 
-/// One pass without branches, in lanes, that finds out whether anything is wrong at all.
-#[inline(always)]
-pub(super) fn quick_f32(values: &[f32]) -> Quick {
-    let mut all = Quick::NONE;
-    // So few that a lane's zeros fit its counter.
-    for part in values.chunks(1 << 16) {
-        let (mut bad, mut zeros, mut max) = ([0u32; LANES], [0u32; LANES], [0f32; LANES]);
-        let mut look = |lane: usize, x: f32| {
-            // NaN is not at least 0.
-            let counts = (x >= 0.0) & ((x >= TWO23) | ((x + TWO23) - TWO23 == x));
-            bad[lane] |= u32::from(!counts);
-            zeros[lane] += u32::from(x == 0.0);
-            max[lane] = if x > max[lane] { x } else { max[lane] };
-        };
-        let (chunks, rest) = part.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &x) in chunk.iter().enumerate() {
-                look(lane, x);
+macro_rules! quick {
+    ($name:ident, $float:ty, $whole:expr) => {
+        /// One pass without branches, in lanes, that finds out whether anything is wrong at all.
+        #[inline(always)]
+        pub(super) fn $name(values: &[$float]) -> Quick {
+            let mut all = Quick::NONE;
+            // So few that a lane's zeros fit its counter.
+            for part in values.chunks(1 << 31) {
+                let (mut bad, mut zeros) = ([0u32; LANES], [0u32; LANES]);
+                let mut max: [$float; LANES] = [0.0; LANES];
+                let mut look = |lane: usize, x: $float| {
+                    // NaN is not at least 0.
+                    let counts = (x >= 0.0) & ((x >= $whole) | ((x + $whole) - $whole == x));
+                    bad[lane] |= u32::from(!counts);
+                    zeros[lane] += u32::from(x == 0.0);
+                    max[lane] = if x > max[lane] { x } else { max[lane] };
+                };
+                let (chunks, rest) = part.as_chunks::<LANES>();
+                for chunk in chunks {
+                    for (lane, &x) in chunk.iter().enumerate() {
+                        look(lane, x);
+                    }
+                }
+                for (lane, &x) in rest.iter().enumerate() {
+                    look(lane, x);
+                }
+                let max = max.iter().fold(0.0, |m: $float, &x| m.max(x));
+                all = all.and(Quick {
+                    bad: bad.iter().any(|&b| b != 0) || !max.is_finite(),
+                    zeros: zeros.iter().map(|&n| u64::from(n)).sum(),
+                    max: f64::from(max),
+                });
             }
+            all
         }
-        for (lane, &x) in rest.iter().enumerate() {
-            look(lane, x);
-        }
-        let max = max.iter().fold(0f32, |m, &x| m.max(x));
-        all = all.and(Quick {
-            bad: bad.iter().any(|&b| b != 0) || !max.is_finite(),
-            zeros: zeros.iter().map(|&n| u64::from(n)).sum(),
-            max: f64::from(max),
-        });
-    }
-    all
+    };
 }
 
-fn quick_f64(values: &[f64]) -> Quick {
-    let (mut bad, mut zeros, mut max) = (false, 0u64, 0f64);
-    for &x in values {
-        bad |= x.is_nan() | (x < 0.0) | ((x < TWO52) & ((x + TWO52) - TWO52 != x));
-        zeros += u64::from(x == 0.0);
-        max = if x > max { x } else { max };
-    }
-    Quick {
-        bad: bad || !max.is_finite(),
-        zeros,
-        max,
-    }
-}
+quick!(quick_f32, f32, TWO23);
+quick!(quick_f64, f64, TWO52);
 
 impl Reduce for CountCheck {
     type State = CountReport;
@@ -238,6 +230,34 @@ mod tests {
             1e300,
         ]));
         assert!(r.is_counts());
+    }
+
+    #[test]
+    fn every_place_is_looked_at() {
+        for n in 1..50usize {
+            for at in 0..n {
+                for odd in [0.0, -1.0, 0.5, 77.0, f32::NAN, f32::INFINITY] {
+                    let mut values = vec![3.0f32; n];
+                    values[at] = odd;
+                    let wide = values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+                    for quick in [quick_f32(&values), quick_f64(&wide)] {
+                        assert_eq!(
+                            quick.bad,
+                            !(odd == 0.0 || odd == 77.0),
+                            "{odd} at {at} of {n}"
+                        );
+                        assert_eq!(quick.zeros, u64::from(odd == 0.0), "{odd} at {at} of {n}");
+                        let others = if n == 1 { 0.0 } else { 3.0 };
+                        let max = if odd > others {
+                            f64::from(odd)
+                        } else {
+                            others.into()
+                        };
+                        assert_eq!(quick.max, max, "{odd} at {at} of {n}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,19 +1,21 @@
 //! The first read of counts: totals, their check, moments and quality, in one walk.
 
 use super::count_check::{Quick, quick_f32};
-use super::gene_moments::Column;
+use super::gene_moments::{Column, TOO_MANY_ROWS};
 use super::{
     CellTotals, CountCheck, CountReport, GroupMoments, Metrics, Moments, Quality, Totals, Via,
 };
 use crate::op::{RowScale, row_sum_f32};
-use crate::{Block, Error, Reduce, Result, Values};
+use crate::{Block, Reduce, Result, Values};
+use std::ops::Range;
 
 /// What several reductions of counts would find in one read, to the last bit: [`CellTotals`],
 /// [`CountCheck`], [`GroupMoments`] behind ops and, where it is asked for, [`Quality`].
 ///
-/// Each of them walks over a block by itself; together, and where blocks are f32, moments are those of
-/// all cells behind nothing but a division of rows, and quality has neither bounds nor highest values,
-/// each row is walked over once while it is in the cache. Anything else is folded part by part.
+/// Each of them walks over a block by itself. Together, each row is walked over once while it is in the
+/// cache, where blocks are f32, moments are those of all cells behind nothing but a division of rows,
+/// and quality has neither bounds nor highest values and counts what is not 0. Anything else is folded
+/// part by part.
 #[derive(Debug, Clone)]
 pub struct Counts {
     parts: Parts,
@@ -28,15 +30,65 @@ impl Counts {
             parts: ((CellTotals, CountCheck, moments), quality),
         }
     }
+
+    /// Folds `block` in one walk, if it can be.
+    fn fold_at_once(&self, state: &mut <Parts as Reduce>::State, block: &Block) -> bool {
+        let ((_, _, moments), quality) = &self.parts;
+        let ((totals, report, seen), metrics) = state;
+        let (Values::F32(values), Some(scale), Some(whole)) = (
+            &block.values,
+            moments.ops().row_scale(),
+            seen.inner().whole(),
+        ) else {
+            return false;
+        };
+        let n_genes = block.n_cols;
+        let plain = (quality.as_ref()).is_none_or(|quality| quality.is_plain(n_genes));
+        let fits = whole.n_genes() == n_genes as usize && block.n_rows() < TOO_MANY_ROWS;
+        if !(plain && fits) {
+            return false;
+        }
+        let mut quality = quality.as_ref().zip(metrics.as_mut());
+        let mut all = Quick::NONE;
+        for rows in whole.pieces(block.n_rows()) {
+            let columns = whole.open();
+            if let Some((quality, metrics)) = &quality {
+                for (column, gene) in columns.iter_mut().zip(&metrics.genes) {
+                    column.stored = gene.sum;
+                }
+                quality.members().for_each(|gene| columns[gene].mark());
+            }
+            let n = rows.len();
+            all = all.and(pulp::Arch::new().dispatch(Walk {
+                block,
+                values,
+                rows,
+                scale,
+                totals,
+                columns,
+                quality: quality.as_mut().map(|(q, m)| (*q, &mut **m)),
+            }));
+            if let Some((_, metrics)) = &mut quality {
+                for (column, gene) in whole.columns().iter().zip(&mut metrics.genes) {
+                    gene.sum = column.stored;
+                    gene.n += u64::from(column.n());
+                }
+            }
+            whole.join_rows(n);
+        }
+        report.add(block, all);
+        true
+    }
 }
 
 /// Entries that are divided at once, few enough that the next ones are divided while these are added.
 const STRIP: usize = 16;
 
-/// The walk over a block.
+/// The walk over rows of a block.
 struct Walk<'a> {
     block: &'a Block,
     values: &'a [f32],
+    rows: Range<usize>,
     scale: RowScale,
     totals: &'a mut Totals,
     columns: &'a mut [Column],
@@ -51,7 +103,7 @@ impl pulp::WithSimd for Walk<'_> {
         let mut all = Quick::NONE;
         // A row has at most one entry of each gene.
         let mut marked = vec![0; self.columns.len() + 1];
-        for row in 0..self.block.n_rows() {
+        for row in self.rows.clone() {
             let range = self.block.row(row);
             let (genes, values) = (&self.block.indices[range.clone()], &self.values[range]);
             let quick = quick_f32(values);
@@ -120,52 +172,6 @@ fn add_row(
     listed
 }
 
-impl Counts {
-    /// Folds `block` in one walk, if it can be.
-    fn fold_at_once(&self, state: &mut <Parts as Reduce>::State, block: &Block) -> bool {
-        let ((_, _, moments), quality) = &self.parts;
-        let ((totals, report, seen), metrics) = state;
-        let (Values::F32(values), Some(scale), Some(whole)) = (
-            &block.values,
-            moments.ops().row_scale(),
-            seen.inner().whole(),
-        ) else {
-            return false;
-        };
-        let plain = (quality.as_ref()).is_none_or(|quality| quality.is_plain(block.n_cols));
-        if block.n_rows() == 0 || !plain {
-            return false;
-        }
-        let mut quality = quality.as_ref().zip(metrics.as_mut());
-        let columns = whole.open();
-        if let Some((quality, metrics)) = &quality {
-            for (column, gene) in columns.iter_mut().zip(&metrics.genes) {
-                column.stored = gene.sum;
-            }
-            for (_, column) in (columns.iter_mut().enumerate()).filter(|c| quality.is_member(c.0)) {
-                column.mark();
-            }
-        }
-        let quick = pulp::Arch::new().dispatch(Walk {
-            block,
-            values,
-            scale,
-            totals,
-            columns,
-            quality: quality.as_mut().map(|(q, m)| (*q, &mut **m)),
-        });
-        if let Some((_, metrics)) = quality {
-            for (column, gene) in whole.columns().iter().zip(&mut metrics.genes) {
-                gene.sum = column.stored;
-                gene.n += u64::from(column.n());
-            }
-        }
-        whole.join_block(block.n_rows());
-        report.add(block, quick);
-        true
-    }
-}
-
 impl Reduce for Counts {
     type State = <Parts as Reduce>::State;
     type Output = ((Totals, CountReport, Vec<Moments>), Option<Metrics>);
@@ -175,13 +181,6 @@ impl Reduce for Counts {
     }
 
     fn fold(&self, state: &mut Self::State, block: &Block) -> Result<()> {
-        let n_genes = self.parts.0.2.ops().n_cols();
-        if block.n_cols != n_genes {
-            return Err(Error::Data(format!(
-                "the block at row {} has {} columns where {n_genes} are expected",
-                block.first_row, block.n_cols
-            )));
-        }
         if self.fold_at_once(state, block) {
             return Ok(());
         }

@@ -2,20 +2,22 @@
 
 mod column;
 
-pub(super) use column::Column;
+pub(super) use column::{Column, TOO_MANY_ROWS};
 
 use crate::{Block, Error, Reduce, Result, Values};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Mean, variance (ddof 1) and number of non-zero cells of every column.
 ///
-/// In each block the non-zero values of a column are summed as distances from a pivot, which is the
-/// column's average so far in the span (its first value where there is none), and their squares with
-/// them; the zeros and the other blocks are joined by Chan, Golub and LeVeque's formula (1979). Never
-/// E\[x²\] − E\[x\]²: what a block's average is away from the pivot is part of the variance
-/// that is summed, so little is lost where it is taken off. One pass over the entries, no division.
-/// Sums of counts below 2^31 are exact, so that genes with equal sums have equal means, to the last
-/// bit and on any grid.
+/// In each block (of the first one in a span, in its first rows and in the others) the non-zero values
+/// of a column are summed as distances from a pivot, which is the column's average so far in the
+/// span, and their squares with them; the zeros and the other blocks are joined by Chan, Golub and
+/// LeVeque's formula (1979). Never E\[x²\] − E\[x\]²: what the average of n values is away from
+/// that of n₀ before them is part of the variance, so taking it off costs at most 1 + n / n₀ roundings
+/// of that. Where there is none before, the pivot is the first value. One pass over the entries, no
+/// division. Sums of counts below 2^31 are exact up to 2^53, in blocks of up to 2^22 cells, so that
+/// genes with equal sums have equal means, to the last bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GeneMoments {
     n_genes: u32,
@@ -35,7 +37,7 @@ pub struct Moments {
 }
 
 /// Moments of the cells seen so far.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MomentsState {
     n: u64,
     sum: Vec<f64>,
@@ -94,8 +96,19 @@ pub(super) fn join(n_a: f64, sum_a: f64, m2_a: f64, n_b: f64, sum_b: f64, m2_b: 
     (sum_a + sum_b, m2_a + m2_b + delta * delta * (n_a * share))
 }
 
+/// Rows after which the columns of a span have an average to begin with.
+const FIRST_ROWS: usize = 256;
+
 impl MomentsState {
-    /// Takes up a block: the columns that its entries are added to.
+    /// The rows of a block of so many that are taken up together.
+    pub(super) fn pieces(&self, rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let first = if self.n == 0 { FIRST_ROWS } else { 0 }.min(rows);
+        [0..first, first..rows]
+            .into_iter()
+            .filter(|piece| !piece.is_empty())
+    }
+
+    /// Takes up rows: the columns that their entries are added to.
     pub(super) fn open(&mut self) -> &mut [Column] {
         let seen = self.sum.iter().zip(&self.n_nonzero);
         self.block.clear();
@@ -104,13 +117,18 @@ impl MomentsState {
         &mut self.block
     }
 
-    /// The columns of the block that [`Self::open`] took up.
+    /// The number of columns.
+    pub(super) fn n_genes(&self) -> usize {
+        self.sum.len()
+    }
+
+    /// The columns of the rows that [`Self::open`] took up.
     pub(super) fn columns(&mut self) -> &mut [Column] {
         &mut self.block
     }
 
-    /// Joins that block, of `rows` rows.
-    pub(super) fn join_block(&mut self, rows: usize) {
+    /// Joins them; they are so many.
+    pub(super) fn join_rows(&mut self, rows: usize) {
         let (n_before, rows) = (self.n as f64, rows as u64);
         for (gene, column) in self.block.iter().enumerate() {
             let n = u64::from(column.n());
@@ -157,23 +175,31 @@ impl Reduce for GeneMoments {
             )));
         }
         let rows = block.n_rows();
-        if rows == 0 {
-            return Ok(());
+        if rows >= TOO_MANY_ROWS {
+            return Err(Error::Data(format!(
+                "the block at row {} has {rows} rows; the most are {}",
+                block.first_row,
+                TOO_MANY_ROWS - 1
+            )));
         }
-        let columns = state.open();
-        match &block.values {
-            Values::F32(v) => {
-                for (&gene, &x) in block.indices.iter().zip(v) {
-                    columns[gene as usize].add(x.into());
+        for piece in state.pieces(rows) {
+            let columns = state.open();
+            let entries = block.indptr[piece.start]..block.indptr[piece.end];
+            let genes = block.indices[entries.clone()].iter();
+            match &block.values {
+                Values::F32(v) => {
+                    for (&gene, &x) in genes.zip(&v[entries]) {
+                        columns[gene as usize].add(x.into());
+                    }
+                }
+                Values::F64(v) => {
+                    for (&gene, &x) in genes.zip(&v[entries]) {
+                        columns[gene as usize].add(x);
+                    }
                 }
             }
-            Values::F64(v) => {
-                for (&gene, &x) in block.indices.iter().zip(v) {
-                    columns[gene as usize].add(x);
-                }
-            }
+            state.join_rows(piece.len());
         }
-        state.join_block(rows);
         Ok(())
     }
 

@@ -153,9 +153,12 @@ impl Quality {
         self.n_genes == n_genes && self.bounds.is_none() && self.top.is_empty() && !self.positive
     }
 
-    /// Whether a gene belongs to any set.
-    pub(super) fn is_member(&self, gene: usize) -> bool {
-        self.member.get(gene).is_some_and(|&bits| bits != 0)
+    /// The genes that belong to any set.
+    pub(super) fn members(&self) -> impl Iterator<Item = usize> {
+        (0..)
+            .zip(&self.member)
+            .filter(|(_, bits)| **bits != 0)
+            .map(|(gene, _)| gene)
     }
 
     /// Adds a gene's value to a cell's totals over the sets that it belongs to.

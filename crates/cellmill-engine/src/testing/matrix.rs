@@ -57,6 +57,24 @@ impl Matrix {
         MemSource::new(self.n_cols, indptr, indices, values)
     }
 
+    /// The same with f32 values, where these hold it.
+    ///
+    /// # Errors
+    /// As [`MemSource::new`].
+    pub fn narrow(&self) -> Result<Option<MemSource<'static, f32>>> {
+        let values = self.rows.iter().flatten().map(|e| e.1);
+        if values.clone().any(|x| f64::from(x as f32) != x) {
+            return Ok(None);
+        }
+        let mut indptr = vec![0u64];
+        for row in &self.rows {
+            indptr.push(indptr[indptr.len() - 1] + row.len() as u64);
+        }
+        let indices: Vec<u32> = self.rows.iter().flatten().map(|e| e.0).collect();
+        let values: Vec<f32> = values.map(|x| x as f32).collect();
+        MemSource::new(self.n_cols, indptr, indices, values).map(Some)
+    }
+
     /// One column with its zeros.
     pub fn column(&self, column: u32) -> Vec<f64> {
         let of_row =

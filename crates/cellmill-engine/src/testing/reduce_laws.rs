@@ -2,15 +2,14 @@
 
 use super::Matrix;
 use crate::run::{finish, merge, merge_tree, run_span, run_spans};
-use crate::{
-    Block, Budget, Cancel, Context, Error, MemSource, Op, Reduce, Result, Source, run_stage,
-};
+use crate::{Block, Budget, Cancel, Context, Error, Op, Reduce, Result, Source, run_stage};
 use std::fmt::Debug;
 use std::sync::Arc;
 
 /// Panics unless `reduce` behind `ops` keeps the laws of [`Reduce`] on `matrix`: for each grid the
 /// same bits from 1, 2 and 5 threads, from the smallest budget, and from spans run last to first
-/// in wire form; across grids what `close` accepts. Returns the result of the usual grid.
+/// in wire form; across grids, and with f32
+/// values, what `close` accepts. Returns the result of the usual grid.
 pub fn reduce_laws<R>(
     matrix: &Matrix,
     ops: &[Op],
@@ -28,6 +27,11 @@ where
             &one_grid(&source.clone().with_block_rows(block_rows), ops, reduce),
             &whole,
         );
+    }
+    if let Some(narrow) = matrix.narrow().unwrap_or_else(|e| panic!("{e}")) {
+        close(&one_grid(&narrow, ops, reduce), &whole);
+        let narrow = narrow.with_block_rows(7);
+        close(&one_grid(&narrow, ops, reduce), &whole);
     }
     empty_block(&source, ops, reduce);
     for rows in [0, 1] {
@@ -50,7 +54,7 @@ where
     whole
 }
 
-fn one_grid<R>(source: &MemSource<'_, f64>, ops: &[Op], reduce: &R) -> R::Output
+fn one_grid<R>(source: &dyn Source, ops: &[Op], reduce: &R) -> R::Output
 where
     R: Reduce,
     R::Output: PartialEq + Debug,
@@ -131,7 +135,7 @@ where
 }
 
 fn in_groups<R: Reduce>(
-    source: &MemSource<'_, f64>,
+    source: &dyn Source,
     ops: &[Op],
     reduce: &R,
     size: usize,
@@ -148,7 +152,7 @@ fn in_groups<R: Reduce>(
     finish(reduce, &nodes[nodes.len() - 1])
 }
 
-fn empty_block<R: Reduce>(source: &MemSource<'_, f64>, ops: &[Op], reduce: &R) {
+fn empty_block<R: Reduce>(source: &dyn Source, ops: &[Op], reduce: &R) {
     let pipeline = crate::op::Pipeline::new(ops, source.n_rows(), source.n_cols())
         .unwrap_or_else(|e| panic!("{e}"));
     let mut state = reduce.start();

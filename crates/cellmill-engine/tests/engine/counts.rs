@@ -50,9 +50,11 @@ fn qualities() -> Vec<Option<Quality>> {
 fn one_walk_is_its_parts() {
     let matrix = random_counts(300, GENES, 11);
     let batches = Groups::new(3, (0..300).map(|row| row % 3).collect()).unwrap();
-    let recipes: [&[Op]; 3] = [
+    let recipes: [&[Op]; 4] = [
         &[],
         &[Op::NormalizeTotal { target_sum: 1.0 }],
+        // Quotients that are 0.
+        &[Op::NormalizeTotal { target_sum: 1e-306 }],
         &[
             Op::NormalizeTotal { target_sum: 1e4 },
             Op::Log1p { base: None },
@@ -119,5 +121,13 @@ fn other_columns_are_refused() {
     let ctx = Context::quiet(1).unwrap();
     let error = run_stage(&ctx, "walk", &narrow(&other, |x| x as f32), &[], &walk, &());
     let text = error.unwrap_err().to_string();
-    assert!(text.contains("61 columns where 60 are expected"), "{text}");
+    assert!(
+        text.contains("61 columns where the moments expect 60"),
+        "{text}"
+    );
+    let quality = Quality::new(GENES + 1);
+    let walk = Counts::new(moments(&[], &Groups::whole()), Some(quality));
+    let source = narrow(&random_counts(10, GENES, 13), |x| x as f32);
+    let error = run_stage(&ctx, "walk", &source, &[], &walk, &());
+    assert!(error.is_err());
 }

@@ -70,13 +70,13 @@ pub fn read_counts(
     let source: &dyn Source = &input.source;
     let labels = labels::of_run(input, params)?;
     let shape = (source.n_rows(), source.n_cols());
-    let reduce = reduction(params, labels.groups.clone(), shape, quality)?;
+    let reduce = counts_walk(params, labels.groups.clone(), shape, quality)?;
     let (found, quality) = run_stage(ctx, stage, source, &[], &reduce, &())?;
     Ok((checked(ctx, input, params, labels, found)?, quality))
 }
 
 /// What the first read folds: totals, the check that values are counts, moments, and quality.
-pub(crate) fn reduction(
+pub(crate) fn counts_walk(
     params: &RunParams,
     groups: Groups,
     (n_rows, n_cols): (u64, u32),
@@ -98,7 +98,7 @@ pub(crate) fn is_default(params: &RunParams) -> bool {
 /// # Errors
 /// None that data could cause.
 pub fn counts_reduction(n_cols: u32) -> Result<Counts> {
-    reduction(&RunParams::default(), Groups::whole(), (0, n_cols), None)
+    counts_walk(&RunParams::default(), Groups::whole(), (0, n_cols), None)
 }
 
 /// What [`read_counts`] finds, from the state of [`counts_reduction`] over all cells.

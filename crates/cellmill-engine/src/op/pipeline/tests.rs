@@ -245,3 +245,46 @@ fn errors_have_an_address() {
         ));
     }
 }
+
+#[test]
+fn rows_of_any_length_are_selected_from() {
+    for n in [0usize, 1, 255, 256, 257, 511, 512, 600] {
+        let block = Block {
+            first_row: 0,
+            n_cols: 700,
+            indptr: vec![0, n, n, 2 * n],
+            indices: (0..n as u32).chain(50..50 + n as u32).collect(),
+            values: Values::F32((0..2 * n).map(|i| i as f32 + 1.0).collect()),
+        };
+        let selections: [Vec<u32>; 5] = [
+            (0..700).collect(),
+            (0..700).step_by(3).collect(),
+            vec![699],
+            vec![n.max(1) as u32 - 1],
+            vec![256, 511],
+        ];
+        for genes in selections {
+            let found = fused(
+                &[Op::SelectGenes {
+                    genes: genes.clone(),
+                }],
+                &block,
+            );
+            assert_eq!(found.n_rows(), 3);
+            for row in 0..3 {
+                let expected: Vec<(u32, f64)> = block
+                    .row(row)
+                    .filter_map(|e| {
+                        let new = genes.binary_search(&block.indices[e]).ok()?;
+                        Some((new as u32, block.values.get(e)))
+                    })
+                    .collect();
+                let got: Vec<(u32, f64)> = found
+                    .row(row)
+                    .map(|e| (found.indices[e], found.values.get(e)))
+                    .collect();
+                assert_eq!(got, expected, "{n} entries, {} genes", genes.len());
+            }
+        }
+    }
+}

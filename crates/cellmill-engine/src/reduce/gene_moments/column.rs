@@ -19,12 +19,16 @@ pub(in crate::reduce) struct Column {
 /// Set where a walk should be told of the column's entries.
 const MARK: u32 = 1 << 31;
 
+/// More rows than a column can count.
+pub(in crate::reduce) const TOO_MANY_ROWS: usize = MARK as usize;
+
 impl Column {
     /// A column whose `n` non-zeros so far add up to `sum`.
     #[inline]
     pub(super) fn after(sum: f64, n: u64) -> Self {
         let mean = sum / n as f64;
-        // Whole numbers stay whole numbers as distances from one, and so add up exactly.
+        // Whole numbers stay whole numbers as distances from one, and so add up exactly. Counts that are
+        // not 0 are at least 1; rounding a smaller mean would put the pivot on 0.
         let whole = sum.trunc() == sum && mean.abs() >= 0.5;
         let pivot = if n == 0 {
             f32::NAN
@@ -73,7 +77,7 @@ impl Column {
         self.n & MARK != 0
     }
 
-    /// Values that are not 0 (fewer than 2^31: a block is held in memory).
+    /// Values that are not 0.
     #[inline(always)]
     pub(in crate::reduce) fn n(&self) -> u32 {
         self.n & !MARK
@@ -85,7 +89,12 @@ impl Column {
         let n = f64::from(self.n());
         let sum = n * f64::from(self.pivot) + self.distance;
         let m2 = self.squares - self.distance * (self.distance / n);
-        (sum, m2.max(0.0))
+        let m2 = if self.squares.is_finite() {
+            m2.max(0.0)
+        } else {
+            self.squares
+        };
+        (sum, m2)
     }
 }
 
@@ -116,14 +125,20 @@ mod tests {
     #[test]
     fn a_far_pivot_costs_little_of_the_joined_variance() {
         let block: Vec<f64> = (0..1000).map(|i| 1e6 + f64::from(i % 10)).collect();
-        for before in [&[][..], &[1e6 + 4.0], &[3.5, 4.25]] {
+        for before in [&[][..], &[1e6 + 4.0], &[3.5, 4.25], &[-1e9, 1e9 + 0.5]] {
             let (sum, m2) = of(before, &block);
             assert!((sum - 1_000_004_500.0).abs() < 1e-5, "{before:?}: {sum}");
             // What came before is as far from the block as the pivot, and is in the variance too.
-            let gap = before.first().map_or(0.0, |x| x - (1e6 + 4.5));
-            let joined = 8250.0 + before.len() as f64 * gap * gap;
+            let gap = |x: &f64| (x - (1e6 + 4.5)).powi(2);
+            let joined = 8250.0 + before.iter().map(gap).sum::<f64>();
             assert!((m2 - 8250.0).abs() < 1e-11 * joined, "{before:?}: {m2}");
         }
+    }
+
+    #[test]
+    fn what_overflows_is_infinite() {
+        assert_eq!(of(&[], &[1e200, -1e200, 1e200]).1, f64::INFINITY);
+        assert_eq!(of(&[], &[f64::MAX; 3]).0, f64::INFINITY);
     }
 
     #[test]
