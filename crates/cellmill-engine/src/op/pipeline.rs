@@ -1,19 +1,16 @@
 //! A list of ops, compiled: checked once, fused, applied to block after block.
 
+mod select;
+
 use super::{
     CellSet, Draw, Op, ScaleGenes, downsample, exp_m1_in_place, ln_1p_in_place, row_sum,
     row_sum_f64, row_sum_of,
 };
 use crate::{Block, Error, Result, Values};
+use select::{DROPPED, compact, copy, copy_same_type, drop_zeros};
 
 /// f32 values divided by a total over this are not 0 unless they are.
 const LEAST_TARGET: f64 = 1e-100;
-
-/// Entries that are selected from at once.
-const STRIP: usize = 256;
-
-/// A column that is not kept.
-const DROPPED: u32 = u32::MAX;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -75,8 +72,8 @@ impl RowScale {
     #[inline]
     pub(crate) fn factor(self, total: f64) -> f64 {
         match self {
-            Self::TotalOver(target) if total / target != 0.0 => total / target,
-            _ => 1.0,
+            Self::One => 1.0,
+            Self::TotalOver(target) => divisor(total / target),
         }
     }
 }
@@ -297,9 +294,8 @@ impl Pipeline {
             }
             Step::Select(map) => compact(map, out, work),
             Step::Divide(target) => {
-                let scale = RowScale::TotalOver(*target);
                 for (w, &total) in out.indptr.windows(2).zip(&scratch.totals) {
-                    divide(&mut work[w[0]..w[1]], scale.factor(total));
+                    divide(&mut work[w[0]..w[1]], total / target);
                 }
             }
             Step::ScaleRows(factors) => {
@@ -488,113 +484,17 @@ fn check_counts(counts: &[u64], n_rows: u64) -> Result<()> {
     )))
 }
 
-/// Divides a row by its factor; a factor of 0 leaves it (scanpy divides by 1 there).
+/// What a row of this factor is divided by: scanpy divides by 1 where the factor is 0.
+#[inline]
+fn divisor(factor: f64) -> f64 {
+    if factor == 0.0 { 1.0 } else { factor }
+}
+
+/// Divides a row by its factor.
 #[inline]
 fn divide(row: &mut [f64], factor: f64) {
-    if factor != 0.0 {
-        row.iter_mut().for_each(|x| *x /= factor);
-    }
-}
-
-fn copy_same_type(block: &Block, rows: &[usize], map: Option<&[u32]>, out: &mut Block) {
-    match &block.values {
-        Values::F32(v) => {
-            let mut to = match std::mem::replace(&mut out.values, Values::F32(Vec::new())) {
-                Values::F32(v) => v,
-                Values::F64(_) => Vec::new(),
-            };
-            copy(block, v, rows, map, out, &mut to, |x| x);
-            out.values = Values::F32(to);
-        }
-        Values::F64(v) => {
-            let mut to = match std::mem::replace(&mut out.values, Values::F32(Vec::new())) {
-                Values::F64(v) => v,
-                Values::F32(_) => Vec::new(),
-            };
-            copy(block, v, rows, map, out, &mut to, |x| x);
-            out.values = Values::F64(to);
-        }
-    }
-}
-
-/// Copies the kept entries of the kept rows: structure to `out`, values to `to`.
-fn copy<T: Copy, U: Copy + Default>(
-    block: &Block,
-    values: &[T],
-    rows: &[usize],
-    map: Option<&[u32]>,
-    out: &mut Block,
-    to: &mut Vec<U>,
-    convert: impl Fn(T) -> U,
-) {
-    out.indptr.clear();
-    out.indptr.push(0);
-    out.indices.clear();
-    to.clear();
-    // What [`Pipeline::bytes`] says, and not up to twice of it.
-    out.indices.reserve_exact(block.nnz());
-    to.reserve_exact(block.nnz());
-    let Some(map) = map else {
-        for &row in rows {
-            let range = block.row(row);
-            out.indices.extend_from_slice(&block.indices[range.clone()]);
-            to.extend(values[range].iter().map(|&x| convert(x)));
-            out.indptr.push(out.indices.len());
-        }
-        return;
-    };
-    // Kept strip by strip: what is dropped, most of it, is written to the cache alone.
-    let (mut kept, mut kept_values) = ([0u32; STRIP], [U::default(); STRIP]);
-    for &row in rows {
-        let range = block.row(row);
-        let (columns, values) = (&block.indices[range.clone()], &values[range]);
-        for (columns, values) in columns.chunks(STRIP).zip(values.chunks(STRIP)) {
-            let mut end = 0usize;
-            // Without a branch: there is no pattern that could be predicted.
-            for (&column, &x) in columns.iter().zip(values) {
-                let new = map[column as usize];
-                kept[end % STRIP] = new;
-                kept_values[end % STRIP] = convert(x);
-                end += usize::from(new != DROPPED);
-            }
-            out.indices.extend_from_slice(&kept[..end]);
-            to.extend_from_slice(&kept_values[..end]);
-        }
-        out.indptr.push(out.indices.len());
-    }
-}
-
-/// Drops unselected entries in place.
-fn compact(map: &[u32], out: &mut Block, work: &mut Vec<f64>) {
-    retain(out, work, |column, _| map[column as usize]);
-}
-
-/// Drops entries of value 0 in place.
-fn drop_zeros(out: &mut Block, work: &mut Vec<f64>) {
-    retain(
-        out,
-        work,
-        |column, x| if x == 0.0 { DROPPED } else { column },
-    );
-}
-
-/// Gives each entry a new column in place; those that are [`DROPPED`] go.
-fn retain(out: &mut Block, work: &mut Vec<f64>, new_column: impl Fn(u32, f64) -> u32) {
-    let mut end = 0usize;
-    let mut start = 0usize;
-    for row in 1..out.indptr.len() {
-        let row_end = out.indptr[row];
-        for entry in start..row_end {
-            let new = new_column(out.indices[entry], work[entry]);
-            out.indices[end] = new;
-            work[end] = work[entry];
-            end += usize::from(new != DROPPED);
-        }
-        start = row_end;
-        out.indptr[row] = end;
-    }
-    out.indices.truncate(end);
-    work.truncate(end);
+    let divisor = divisor(factor);
+    row.iter_mut().for_each(|x| *x /= divisor);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A matrix written out entry by entry, to compare with.
 
+use crate::source::MemValue;
 use crate::{Block, MemSource, Result, Source};
 
 /// A matrix as lists of `(column, value)`.
@@ -47,32 +48,31 @@ impl Matrix {
     /// # Errors
     /// As [`MemSource::new`].
     pub fn source(&self) -> Result<MemSource<'static, f64>> {
+        self.source_of(|x| x)
+    }
+
+    /// The same with other values, of another type perhaps.
+    ///
+    /// # Errors
+    /// As [`MemSource::new`].
+    pub fn source_of<T: MemValue>(
+        &self,
+        value: impl Fn(f64) -> T,
+    ) -> Result<MemSource<'static, T>> {
         let mut indptr = vec![0u64];
         let (mut indices, mut values) = (Vec::new(), Vec::new());
         for row in &self.rows {
             indices.extend(row.iter().map(|e| e.0));
-            values.extend(row.iter().map(|e| e.1));
+            values.extend(row.iter().map(|e| value(e.1)));
             indptr.push(indices.len() as u64);
         }
         MemSource::new(self.n_cols, indptr, indices, values)
     }
 
-    /// The same with f32 values, where these hold it.
-    ///
-    /// # Errors
-    /// As [`MemSource::new`].
-    pub fn narrow(&self) -> Result<Option<MemSource<'static, f32>>> {
-        let values = self.rows.iter().flatten().map(|e| e.1);
-        if values.clone().any(|x| f64::from(x as f32) != x) {
-            return Ok(None);
-        }
-        let mut indptr = vec![0u64];
-        for row in &self.rows {
-            indptr.push(indptr[indptr.len() - 1] + row.len() as u64);
-        }
-        let indices: Vec<u32> = self.rows.iter().flatten().map(|e| e.0).collect();
-        let values: Vec<f32> = values.map(|x| x as f32).collect();
-        MemSource::new(self.n_cols, indptr, indices, values).map(Some)
+    /// Whether f32 holds every value.
+    pub fn is_narrow(&self) -> bool {
+        let mut values = self.rows.iter().flatten();
+        values.all(|e| f64::from(e.1 as f32) == e.1)
     }
 
     /// One column with its zeros.

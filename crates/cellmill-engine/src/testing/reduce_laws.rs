@@ -28,7 +28,9 @@ where
             &whole,
         );
     }
-    if let Some(narrow) = matrix.narrow().unwrap_or_else(|e| panic!("{e}")) {
+    if matrix.is_narrow() {
+        let narrow = matrix.source_of(|x| x as f32);
+        let narrow = narrow.unwrap_or_else(|e| panic!("{e}"));
         close(&one_grid(&narrow, ops, reduce), &whole);
         let narrow = narrow.with_block_rows(7);
         close(&one_grid(&narrow, ops, reduce), &whole);

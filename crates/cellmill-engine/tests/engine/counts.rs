@@ -4,21 +4,10 @@ use cellmill_engine::op::Pipeline;
 use cellmill_engine::reduce::{
     Bounds, CellTotals, CountCheck, Counts, GroupMoments, Groups, Quality, Via,
 };
-use cellmill_engine::testing::{Matrix, random_counts, reduce_laws};
-use cellmill_engine::{Context, MemSource, Op, run_stage};
+use cellmill_engine::testing::{random_counts, reduce_laws};
+use cellmill_engine::{Context, Op, run_stage};
 
 const GENES: u32 = 60;
-
-/// The matrix with f32 values, as files of counts give them.
-fn narrow(matrix: &Matrix, change: impl Fn(f64) -> f32) -> MemSource<'static, f32> {
-    let (mut indptr, mut indices, mut values) = (vec![0u64], Vec::new(), Vec::new());
-    for row in &matrix.rows {
-        indices.extend(row.iter().map(|e| e.0));
-        values.extend(row.iter().map(|e| change(e.1)));
-        indptr.push(indices.len() as u64);
-    }
-    MemSource::new(matrix.n_cols, indptr, indices, values).unwrap()
-}
 
 fn moments(ops: &[Op], groups: &Groups) -> Via<GroupMoments> {
     let ops = Pipeline::new(ops, 300, GENES).unwrap();
@@ -72,7 +61,10 @@ fn one_walk_is_its_parts() {
         .into_iter()
         .flat_map(|c| [(c, 1), (c, 7), (c, 1000)])
     {
-        let source = narrow(&matrix, change).with_block_rows(block_rows);
+        let source = matrix
+            .source_of(change)
+            .unwrap()
+            .with_block_rows(block_rows);
         for groups in [Groups::whole(), batches.clone()] {
             for (ops, quality) in recipes
                 .iter()
@@ -119,7 +111,8 @@ fn other_columns_are_refused() {
     let walk = Counts::new(moments(&[], &Groups::whole()), None);
     let other = random_counts(10, GENES + 1, 13);
     let ctx = Context::quiet(1).unwrap();
-    let error = run_stage(&ctx, "walk", &narrow(&other, |x| x as f32), &[], &walk, &());
+    let other = other.source_of(|x| x as f32).unwrap();
+    let error = run_stage(&ctx, "walk", &other, &[], &walk, &());
     let text = error.unwrap_err().to_string();
     assert!(
         text.contains("61 columns where the moments expect 60"),
@@ -127,7 +120,9 @@ fn other_columns_are_refused() {
     );
     let quality = Quality::new(GENES + 1);
     let walk = Counts::new(moments(&[], &Groups::whole()), Some(quality));
-    let source = narrow(&random_counts(10, GENES, 13), |x| x as f32);
+    let source = random_counts(10, GENES, 13)
+        .source_of(|x| x as f32)
+        .unwrap();
     let error = run_stage(&ctx, "walk", &source, &[], &walk, &());
     assert!(error.is_err());
 }
