@@ -1,24 +1,22 @@
 //! Principal components of many columns: randomised block Krylov.
 
 mod basis;
+mod lanczos;
+mod space;
 
 use super::pca::{Pca, refuse_n_comps, signed};
 use crate::reduce::{GeneMoments, GramTimes, Moments, Times};
 use crate::run::run_pass;
 use crate::{Context, Error, Event, Reservation, Result, Source};
-use basis::Basis;
-use faer::{Mat, Par, Side};
+use faer::Mat;
 use rand_mt::Mt;
+use space::{Ritz, Space};
 use std::time::Instant;
+
+pub(super) use lanczos::leading;
 
 /// Of the signs of the first block.
 const SEED: u32 = 0;
-/// A component is done when its residual is below this share of the gap to its neighbours: the sine
-/// of its angle with the exact one is then at most this (Davis and Kahan).
-const ANGLE: f64 = 1e-7;
-/// Or below this share of the largest value, which rounding reaches: values that are as good as
-/// equal have no directions of their own.
-const FLOOR: f64 = 1e-12;
 /// Passes after which it is given up.
 const MOST_PASSES: u32 = 300;
 
@@ -42,11 +40,7 @@ pub struct BlockKrylov {
     /// What is taken off each column.
     centre: Vec<f64>,
     total: f64,
-    basis: Basis,
-    /// The newest columns of the basis, which the next pass multiplies.
-    fresh: usize,
-    /// Qᵀ A Q, of all columns but the newest.
-    projected: Mat<f64>,
+    space: Space,
     passes: u32,
     _held: Reservation,
 }
@@ -71,9 +65,7 @@ impl BlockKrylov {
             moments: Moments::of_all(&[]),
             centre: vec![0.0; k],
             total: 0.0,
-            basis: Basis::new(k, most as usize),
-            fresh: 0,
-            projected: Mat::zeros(most as usize, most as usize),
+            space: Space::new(k, most as usize),
             passes: 0,
             _held: held,
         })
@@ -101,7 +93,7 @@ impl BlockKrylov {
         let (width, rows) = if first {
             (self.width, signs(self.k * self.width, SEED))
         } else {
-            (self.fresh, self.basis.last(self.fresh))
+            (self.space.fresh(), self.space.newest())
         };
         let times = GramTimes::new(k, width, &rows, &self.centre)?;
         Ok((first.then(|| GeneMoments::new(k)), times))
@@ -142,8 +134,7 @@ impl BlockKrylov {
         }
         self.moments = moments;
         let w = self.product(times)?;
-        self.fresh = self.basis.append(ctx, w, 0.0)?;
-        if self.fresh == 0 {
+        if self.space.append(ctx, w, 0.0)? == 0 {
             self.restock(ctx)?;
         }
         Ok(())
@@ -152,40 +143,11 @@ impl BlockKrylov {
     /// The basis grows by a block, unless what it holds will do.
     fn grow(&mut self, ctx: &Context, times: &Times) -> Result<Option<Pca>> {
         let mut w = self.product(times)?;
-        let used = self.basis.used();
-        let first = used - self.fresh;
-        let along = self.basis.project_out(ctx, &mut w)?;
-        for j in 0..self.fresh {
-            for i in 0..used {
-                let value = if i < first {
-                    along[(i, j)]
-                } else {
-                    // Equal but for rounding.
-                    (along[(i, j)] + along[(first + j, i - first)]) / 2.0
-                };
-                self.projected[(i, first + j)] = value;
-                self.projected[(first + j, i)] = value;
-            }
-        }
-        // Twice is enough.
-        self.basis.project_out(ctx, &mut w)?;
-        let (values, vectors) = decreasing(&self.projected.submatrix(0, 0, used, used).to_owned())?;
-        let residuals = residuals(&w, &vectors, first);
-        let wanted = self.n_comps.min(used);
-        let gap = |i: usize| {
-            let above = if i == 0 {
-                f64::INFINITY
-            } else {
-                values[i - 1] - values[i]
-            };
-            let below = values.get(i + 1).map_or(0.0, |next| values[i] - next);
-            above.min(below)
-        };
-        let open = (0..wanted)
-            .filter(|&i| residuals[i] > (ANGLE * gap(i)).max(FLOOR * values[0].abs()))
-            .count();
+        self.space.take(ctx, &mut w)?;
+        let (ritz, used) = (self.space.ritz(&w)?, self.space.used());
+        let open = ritz.open(self.n_comps);
         if used >= self.n_comps && open == 0 {
-            return Ok(Some(self.components(ctx, &values, &vectors)?));
+            return Ok(Some(self.components(ctx, &ritz)?));
         }
         if self.passes >= MOST_PASSES {
             return Err(Error::Data(format!(
@@ -194,16 +156,12 @@ impl BlockKrylov {
                 self.n_comps, self.k
             )));
         }
-        if used + w.ncols() > self.basis.most() && self.basis.most() < self.k {
+        let most = self.space.most();
+        if used + w.ncols() > most && most < self.k {
             let kept = (self.n_comps + self.width).min(used);
-            self.basis.turn(ctx, &vectors, kept)?;
-            self.projected = Mat::zeros(self.basis.most(), self.basis.most());
-            for (i, &value) in values[..kept].iter().enumerate() {
-                self.projected[(i, i)] = value;
-            }
+            self.space.restart(ctx, &ritz, kept)?;
         }
-        self.fresh = self.basis.append(ctx, w, values[0].abs())?;
-        if self.fresh == 0 {
+        if self.space.append(ctx, w, ritz.values[0].abs())? == 0 {
             // What is left of the matrix is nothing: any direction serves.
             self.restock(ctx)?;
         }
@@ -213,10 +171,8 @@ impl BlockKrylov {
     /// A block of new directions, where the last one had none.
     fn restock(&mut self, ctx: &Context) -> Result<()> {
         let signs = signs(self.k * self.width, SEED + self.passes);
-        let mut w = Mat::from_fn(self.k, self.width, |i, j| signs[i * self.width + j]);
-        self.basis.project_out(ctx, &mut w)?;
-        self.basis.project_out(ctx, &mut w)?;
-        self.fresh = self.basis.append(ctx, w, 0.0)?;
+        let w = Mat::from_fn(self.k, self.width, |i, j| signs[i * self.width + j]);
+        self.space.append_any(ctx, w)?;
         Ok(())
     }
 
@@ -239,11 +195,11 @@ impl BlockKrylov {
         }))
     }
 
-    fn components(&self, ctx: &Context, values: &[f64], vectors: &Mat<f64>) -> Result<Pca> {
+    fn components(&self, ctx: &Context, ritz: &Ritz) -> Result<Pca> {
         let n_comps = self.n_comps;
-        let found = self.basis.times(ctx, vectors, n_comps)?;
+        let found = self.space.vectors(ctx, ritz, n_comps)?;
         let loadings = signed(self.k, n_comps, |i, component| found[(i, component)]);
-        let mut variance: Vec<f64> = values[..n_comps].iter().map(|v| v.max(0.0)).collect();
+        let mut variance: Vec<f64> = ritz.values[..n_comps].iter().map(|v| v.max(0.0)).collect();
         if !self.zero_center {
             super::pca::less_means(&mut variance, &loadings, &self.moments.mean);
         }
@@ -308,38 +264,6 @@ fn signs(n: usize, seed: u32) -> Vec<f64> {
             } else {
                 -1.0
             }
-        })
-        .collect()
-}
-
-/// Eigenvalues from the largest to the smallest, and their vectors.
-fn decreasing(matrix: &Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
-    faer::set_global_parallelism(Par::Seq);
-    let n = matrix.nrows();
-    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|e| {
-        Error::Data(format!(
-            "the projected eigenproblem of the PCA did not converge: {e:?}"
-        ))
-    })?;
-    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-    Ok((
-        (0..n).map(|i| values[n - 1 - i]).collect(),
-        Mat::from_fn(n, n, |i, j| vectors[(i, n - 1 - j)]),
-    ))
-}
-
-/// `|A v − value v|` of each Ritz vector: what of the newest block is in it, times what the basis
-/// does not hold of the newest product.
-fn residuals(w: &Mat<f64>, vectors: &Mat<f64>, first: usize) -> Vec<f64> {
-    let square = w.transpose() * w;
-    let tail = vectors.subrows(first, vectors.nrows() - first);
-    let through = &square * tail;
-    (0..tail.ncols())
-        .map(|j| {
-            let norm: f64 = (0..tail.nrows())
-                .map(|i| tail[(i, j)] * through[(i, j)])
-                .sum();
-            norm.max(0.0).sqrt()
         })
         .collect()
 }

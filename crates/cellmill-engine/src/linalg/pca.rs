@@ -1,5 +1,6 @@
 //! Principal components from a Gram matrix.
 
+use super::krylov::leading;
 use crate::reduce::GramMatrix;
 use crate::run::abandonable;
 use crate::{Context, Error, Event, Result};
@@ -32,10 +33,11 @@ pub struct Pca {
     pub variance_ratio: Vec<f64>,
 }
 
-/// Principal components from the Gram matrix of `n` cells: the covariance
-/// `(XᵀX − n m mᵀ) / (n − 1)` in full, all its eigenvectors on one thread (so the bits do not
-/// depend on the number of threads), the first `n_comps` kept. Without `zero_center`, those of
-/// `XᵀX / n` instead: the singular vectors of the columns as they are.
+/// Principal components from the Gram matrix of `n` cells: the first `n_comps` eigenvectors of the
+/// covariance `(XᵀX − n m mᵀ) / (n − 1)`, by block Lanczos where they are few of many, to 1e-7 of
+/// an angle; else by a full decomposition on one thread. The bits do not depend on the number of
+/// threads. Without `zero_center`, those of `XᵀX / n` instead: the singular vectors of the columns
+/// as they are.
 ///
 /// # Errors
 /// [`Error::Parameter`] unless `1 <= n_comps <= min(n, k)`; [`Error::Data`] when no column
@@ -63,13 +65,12 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
         (n, vec![0.0; k])
     };
     let mut covariance = Mat::<f64>::zeros(k, k);
-    for j in 0..k {
-        for i in 0..=j {
-            let value = (gram.get(i, j) - gram.sums[i] * centre[j]) / ddof;
-            covariance[(i, j)] = value;
-            covariance[(j, i)] = value;
+    for i in 0..k {
+        for j in i..k {
+            covariance[(j, i)] = (gram.get(i, j) - gram.sums[i] * centre[j]) / ddof;
         }
     }
+    mirror(&mut covariance);
     let off = |i: usize| if zero_center { 0.0 } else { mean[i] * mean[i] };
     let total: f64 = (0..k).map(|i| covariance[(i, i)] - off(i)).sum();
     if !total.is_finite() || total <= 0.0 {
@@ -78,11 +79,17 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
             gram.n
         )));
     }
-    let (mut variance, loadings) = abandonable(ctx, "the eigenproblem", move || {
-        let result = decompose(&covariance, n_comps);
-        drop(held);
-        result
-    })??;
+    let (mut variance, loadings) = match leading(ctx, &covariance, n_comps)? {
+        Some((values, vectors)) => (
+            values.iter().map(|value| value.max(0.0)).collect(),
+            signed(k, n_comps, |i, component| vectors[(i, component)]),
+        ),
+        None => abandonable(ctx, "the eigenproblem", move || {
+            let result = decompose(&covariance, n_comps);
+            drop(held);
+            result
+        })??,
+    };
     if !zero_center {
         less_means(&mut variance, &loadings, &mean);
     }
@@ -101,6 +108,21 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
         variance,
         variance_ratio,
     })
+}
+
+/// The upper triangle becomes the lower one, in tiles that stay in the nearest cache.
+fn mirror(matrix: &mut Mat<f64>) {
+    const TILE: usize = 32;
+    let k = matrix.nrows();
+    for from in (0..k).step_by(TILE) {
+        for to in (from..k).step_by(TILE) {
+            for i in from..k.min(from + TILE) {
+                for j in to.max(i + 1)..k.min(to + TILE) {
+                    matrix[(i, j)] = matrix[(j, i)];
+                }
+            }
+        }
+    }
 }
 
 /// The number of components must be possible.
