@@ -143,7 +143,7 @@ pub(crate) fn layout(
         if n <= dim + 1 {
             return Ok(scatter(n, dim, seed, 0, 1.0));
         }
-        return Ok(connected(ctx, Part::whole(graph), dim, seed)?
+        return Ok(connected(ctx, Part::whole(graph), dim, seed, solve::WORK)?
             .into_iter()
             .map(|x| x as f32)
             .collect());
@@ -164,7 +164,10 @@ pub(crate) fn layout(
             let around = scatter(size, dim, seed, first as u64, range as f32);
             around.into_iter().map(f64::from).collect()
         } else {
-            let mut inside = connected(ctx, Part::of(graph, rows), dim, seed)?;
+            let part = Part::of(graph, rows);
+            let share = part.nnz() as f64 / graph.nnz() as f64;
+            let work = (solve::WORK as f64 * share) as u64;
+            let mut inside = connected(ctx, part, dim, seed, work)?;
             let largest = inside.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             inside.iter_mut().for_each(|x| *x *= range / largest);
             inside
@@ -179,14 +182,14 @@ pub(crate) fn layout(
     Ok(layout)
 }
 
-/// The eigenvectors of a connected graph.
-fn connected(ctx: &Context, graph: Part<'_>, dim: usize, seed: u64) -> Result<Vec<f64>> {
+/// The eigenvectors of a connected graph, for so much `work` a level.
+fn connected(ctx: &Context, graph: Part<'_>, dim: usize, seed: u64, work: u64) -> Result<Vec<f64>> {
     let bytes = solve_bytes(graph.n() as u64, graph.nnz(), dim);
     let _solving = ctx.budget().reserve(bytes, "the spectral layout")?;
     match width(dim) {
-        8 => solve::eigenvectors::<8>(ctx, graph, dim, seed),
-        16 => solve::eigenvectors::<16>(ctx, graph, dim, seed),
-        _ => solve::eigenvectors::<32>(ctx, graph, dim, seed),
+        8 => solve::eigenvectors::<8>(ctx, graph, dim, seed, work),
+        16 => solve::eigenvectors::<16>(ctx, graph, dim, seed, work),
+        _ => solve::eigenvectors::<32>(ctx, graph, dim, seed, work),
     }
 }
 

@@ -13,19 +13,23 @@ const DENSE: usize = 320;
 const DEGREE: usize = 16;
 /// A vector is done when its residual is below this fraction of the block's largest Ritz value.
 const TOLERANCE: f64 = 2e-3;
-/// Work for a level, in entries times applications: what caps the iterations.
-const WORK: u64 = 1_000_000_000;
+/// The most applications of a level, and the fewest: one filter.
+const APPLICATIONS: (u64, u64) = (1600, DEGREE as u64);
+/// What caps the iterations: work for a level, in entries times applications, of all components.
+pub(super) const WORK: u64 = 1_000_000_000;
 
 /// The `dim` eigenvectors of L = 1 - D^-1/2 A D^-1/2 that follow the trivial one, in order of
 /// eigenvalue, each of length 1 and with its largest entry positive; n x `dim`, row-major.
 ///
 /// `M` vectors travel together; more than `dim` of them speed up convergence. The number of
-/// steps is capped: this never stalls, and ends with the best vectors found.
+/// steps is capped by `work` for a level, in entries times applications: this never stalls, and ends
+/// with the best vectors found.
 pub(super) fn eigenvectors<const M: usize>(
     ctx: &Context,
     graph: Part<'_>,
     dim: usize,
     seed: u64,
+    work: u64,
 ) -> Result<Vec<f64>> {
     let walk = Walk::new(ctx, graph, &[]);
     if walk.n() <= DENSE {
@@ -39,7 +43,13 @@ pub(super) fn eigenvectors<const M: usize>(
         });
         return Ok(normalised(symmetric.collect(), dim));
     }
-    let x = level::<M>(ctx, &walk, dim, seed, 0)?;
+    let task = Task {
+        ctx,
+        dim,
+        seed,
+        work,
+    };
+    let x = task.level::<M>(&walk, 0)?;
     let symmetric = x.iter().zip(&walk.degree).flat_map(|(x, &d)| {
         let scale = f64::from(d).sqrt();
         x[..dim].iter().map(move |&x| f64::from(x) * scale)
@@ -47,106 +57,111 @@ pub(super) fn eigenvectors<const M: usize>(
     Ok(normalised(symmetric.collect(), dim))
 }
 
-/// The block of one level: a coarser level's, carried over and refined.
-fn level<const M: usize>(
-    ctx: &Context,
-    walk: &Walk<'_>,
+/// What is solved, on all levels.
+struct Task<'a> {
+    ctx: &'a Context,
     dim: usize,
     seed: u64,
-    depth: u64,
-) -> Result<Block<M>> {
-    let n = walk.n();
-    if n <= DENSE {
-        let (vectors, width) = dense(walk)?;
-        return Ok((0..n)
-            .map(|v| {
-                std::array::from_fn(|k| {
-                    if k < width {
-                        vectors[v * width + k] as f32
-                    } else {
-                        noise(seed, depth, v, k)
-                    }
-                })
-            })
-            .collect());
-    }
-    let aggregates = coarsen::aggregate(ctx, walk.graph, 0.0)?;
-    let mut x: Block<M> = if aggregates.count as f64 > 0.9 * n as f64 {
-        (0..n)
-            .map(|v| std::array::from_fn(|k| noise(seed, depth, v, k)))
-            .collect()
-    } else {
-        let Contracted { graph, mut inside } =
-            coarsen::contract(ctx, walk.graph, &aggregates, 0.0)?;
-        for (v, &w) in walk.inside.iter().enumerate() {
-            inside[aggregates.of[v] as usize] += w;
-        }
-        let walk = Walk::new(ctx, Part::whole(&graph), &inside);
-        let coarse = level::<M>(ctx, &walk, dim, seed, depth + 1)?;
-        aggregates.of.iter().map(|&c| coarse[c as usize]).collect()
-    };
-    refine(ctx, walk, &mut x, dim, seed, depth)?;
-    Ok(x)
+    work: u64,
 }
 
-/// Chebyshev-filtered subspace iteration (Zhou, Saad, Tiago and Chelikowsky 2006).
-fn refine<const M: usize>(
-    ctx: &Context,
-    walk: &Walk<'_>,
-    x: &mut Block<M>,
-    dim: usize,
-    seed: u64,
-    depth: u64,
-) -> Result<()> {
-    let mut y: Block<M> = vec![[0.0; M]; walk.n()];
-    let entries = walk.graph.nnz() + walk.n() as u64;
-    let cap = (WORK / entries).clamp(40, 1600) as usize;
-    let mut applied = 0;
-    // A little smoothing first, so that the steps of the carried-over block do not count as
-    // large Ritz values.
-    for _ in 0..2 {
-        walk.apply(ctx, x, &mut y, (-0.5, 2.0, 0.0));
-        std::mem::swap(x, &mut y);
-    }
-    loop {
-        ctx.cancel().check()?;
-        walk.deflate(ctx, x);
-        walk.apply(ctx, x, &mut y, (1.0, 0.0, 0.0));
-        applied += 1;
-        let Some(ritz) = Ritz::new(&walk.inner(ctx, x, x), &walk.inner(ctx, x, &y))? else {
-            // The block lost rank (possible for graphs of few distinct eigenvalues).
-            for (v, x) in x.iter_mut().enumerate() {
-                for (k, x) in x.iter_mut().enumerate() {
-                    *x += noise(seed, depth + 100, v, k) * 1e-3 / (walk.n() as f32).sqrt();
-                }
+impl Task<'_> {
+    /// The block of one level: a coarser level's, carried over and refined.
+    fn level<const M: usize>(&self, walk: &Walk<'_>, depth: u64) -> Result<Block<M>> {
+        let (ctx, seed) = (self.ctx, self.seed);
+        let n = walk.n();
+        if n <= DENSE {
+            let (vectors, width) = dense(walk)?;
+            return Ok((0..n)
+                .map(|v| {
+                    std::array::from_fn(|k| {
+                        if k < width {
+                            vectors[v * width + k] as f32
+                        } else {
+                            noise(seed, depth, v, k)
+                        }
+                    })
+                })
+                .collect());
+        }
+        let aggregates = coarsen::aggregate(ctx, walk.graph, 0.0)?;
+        let mut x: Block<M> = if aggregates.count as f64 > 0.9 * n as f64 {
+            (0..n)
+                .map(|v| std::array::from_fn(|k| noise(seed, depth, v, k)))
+                .collect()
+        } else {
+            let Contracted { graph, mut inside } =
+                coarsen::contract(ctx, walk.graph, &aggregates, 0.0)?;
+            for (v, &w) in walk.inside.iter().enumerate() {
+                inside[aggregates.of[v] as usize] += w;
             }
-            if applied >= cap {
+            let walk = Walk::new(ctx, Part::whole(&graph), &inside);
+            let coarse = self.level::<M>(&walk, depth + 1)?;
+            aggregates.of.iter().map(|&c| coarse[c as usize]).collect()
+        };
+        self.refine(walk, &mut x, depth)?;
+        Ok(x)
+    }
+
+    /// Chebyshev-filtered subspace iteration (Zhou, Saad, Tiago and Chelikowsky 2006).
+    fn refine<const M: usize>(&self, walk: &Walk<'_>, x: &mut Block<M>, depth: u64) -> Result<()> {
+        let Self {
+            ctx,
+            dim,
+            seed,
+            work,
+        } = *self;
+        let mut y: Block<M> = vec![[0.0; M]; walk.n()];
+        let entries = walk.graph.nnz() + walk.n() as u64;
+        let (most, least) = APPLICATIONS;
+        let cap = (work / entries).clamp(least, most) as usize;
+        let mut applied = 0;
+        // A little smoothing first, so that the steps of the carried-over block do not count as
+        // large Ritz values.
+        for _ in 0..2 {
+            walk.apply(ctx, x, &mut y, (-0.5, 2.0, 0.0));
+            std::mem::swap(x, &mut y);
+        }
+        loop {
+            ctx.cancel().check()?;
+            walk.deflate(ctx, x);
+            walk.apply(ctx, x, &mut y, (1.0, 0.0, 0.0));
+            applied += 1;
+            let Some(ritz) = Ritz::new(&walk.inner(ctx, x, x), &walk.inner(ctx, x, &y))? else {
+                // The block lost rank (possible for graphs of few distinct eigenvalues).
+                for (v, x) in x.iter_mut().enumerate() {
+                    for (k, x) in x.iter_mut().enumerate() {
+                        *x += noise(seed, depth + 100, v, k) * 1e-3 / (walk.n() as f32).sqrt();
+                    }
+                }
+                if applied >= cap {
+                    return Ok(());
+                }
+                continue;
+            };
+            walk.rotate(ctx, x, &ritz.vectors);
+            walk.rotate(ctx, &mut y, &ritz.vectors);
+            let residuals = walk.residuals(ctx, x, &y, &ritz.values);
+            let edge = ritz.values[M - 1].clamp(1e-7, 1.0);
+            let done = residuals[..dim].iter().all(|&r| r <= TOLERANCE * edge);
+            if done || applied >= cap {
                 return Ok(());
             }
-            continue;
-        };
-        walk.rotate(ctx, x, &ritz.vectors);
-        walk.rotate(ctx, &mut y, &ritz.vectors);
-        let residuals = walk.residuals(ctx, x, &y, &ritz.values);
-        let edge = ritz.values[M - 1].clamp(1e-7, 1.0);
-        let done = residuals[..dim].iter().all(|&r| r <= TOLERANCE * edge);
-        if done || applied >= cap {
-            return Ok(());
-        }
-        // The filter damps [edge, 2] and is normalised at 0.
-        let (half, centre) = ((2.0 - edge) / 2.0, (2.0 + edge) / 2.0);
-        let first = -half / centre;
-        let mut sigma = first;
-        walk.apply(ctx, x, &mut y, (sigma / half, centre, 0.0));
-        for _ in 1..DEGREE {
-            let next = 1.0 / (2.0 / first - sigma);
-            walk.apply(ctx, &y, x, (2.0 * next / half, centre, -sigma * next));
+            // The filter damps [edge, 2] and is normalised at 0.
+            let (half, centre) = ((2.0 - edge) / 2.0, (2.0 + edge) / 2.0);
+            let first = -half / centre;
+            let mut sigma = first;
+            walk.apply(ctx, x, &mut y, (sigma / half, centre, 0.0));
+            for _ in 1..DEGREE {
+                let next = 1.0 / (2.0 / first - sigma);
+                walk.apply(ctx, &y, x, (2.0 * next / half, centre, -sigma * next));
+                std::mem::swap(x, &mut y);
+                sigma = next;
+                ctx.cancel().check()?;
+            }
             std::mem::swap(x, &mut y);
-            sigma = next;
-            ctx.cancel().check()?;
+            applied += DEGREE;
         }
-        std::mem::swap(x, &mut y);
-        applied += DEGREE;
     }
 }
 
