@@ -15,8 +15,11 @@ use std::time::Instant;
 
 pub(super) use lanczos::leading;
 
-/// Of the signs of the first block.
+/// Of the first block.
 const SEED: u32 = 0;
+/// Share of the largest value that residuals need not be below: what rounding reaches in sums over
+/// any number of cells.
+const FLOOR: f64 = 1e-12;
 /// Passes after which it is given up.
 const MOST_PASSES: u32 = 300;
 
@@ -29,7 +32,7 @@ pub type Pass = (Option<GeneMoments>, GramTimes);
 /// on where it was (Wu and Simon 2000).
 ///
 /// A pass is one fold, [`GramTimes`], wherever it runs; what is between the passes is small. The
-/// first block is of signs, from a fixed seed. The bits do not depend on the number of threads.
+/// first block is random, from a fixed seed. The bits do not depend on the number of threads.
 pub struct BlockKrylov {
     k: usize,
     n_comps: usize,
@@ -91,7 +94,7 @@ impl BlockKrylov {
         let k = self.k as u32;
         let first = self.passes == 0;
         let (width, rows) = if first {
-            (self.width, signs(self.k * self.width, SEED))
+            (self.width, random(self.k * self.width, SEED))
         } else {
             (self.space.fresh(), self.space.newest())
         };
@@ -145,7 +148,7 @@ impl BlockKrylov {
         let mut w = self.product(times)?;
         self.space.take(ctx, &mut w)?;
         let (ritz, used) = (self.space.ritz(&w)?, self.space.used());
-        let open = ritz.open(self.n_comps);
+        let open = ritz.open(self.n_comps, FLOOR);
         if used >= self.n_comps && open == 0 {
             return Ok(Some(self.components(ctx, &ritz)?));
         }
@@ -170,8 +173,8 @@ impl BlockKrylov {
 
     /// A block of new directions, where the last one had none.
     fn restock(&mut self, ctx: &Context) -> Result<()> {
-        let signs = signs(self.k * self.width, SEED + self.passes);
-        let w = Mat::from_fn(self.k, self.width, |i, j| signs[i * self.width + j]);
+        let random = random(self.k * self.width, SEED + self.passes);
+        let w = Mat::from_fn(self.k, self.width, |i, j| random[i * self.width + j]);
         self.space.append_any(ctx, w)?;
         Ok(())
     }
@@ -254,16 +257,12 @@ fn sizes(k: u64, n_comps: u64) -> (u64, u64) {
     (width.min(k), most.min(k))
 }
 
-/// Signs of equal chance.
-fn signs(n: usize, seed: u32) -> Vec<f64> {
+/// Numbers between -1 and 1. Not signs: of a few columns of signs two rows are soon alike, and the
+/// difference of two such columns of the matrix would never be found.
+fn random(n: usize, seed: u32) -> Vec<f64> {
     let mut random = Mt::new(seed);
+    let unit = |word: u32| f64::from(word) / f64::from(u32::MAX);
     (0..n)
-        .map(|_| {
-            if random.next_u32() >> 31 == 0 {
-                1.0
-            } else {
-                -1.0
-            }
-        })
+        .map(|_| 2.0 * unit(random.next_u32()) - 1.0)
         .collect()
 }

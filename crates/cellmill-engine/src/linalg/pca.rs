@@ -34,8 +34,8 @@ pub struct Pca {
 }
 
 /// Principal components from the Gram matrix of `n` cells: the first `n_comps` eigenvectors of the
-/// covariance `(XᵀX − n m mᵀ) / (n − 1)`, by block Lanczos where they are few of many, to 1e-7 of
-/// an angle; else by a full decomposition on one thread. The bits do not depend on the number of
+/// covariance `(XᵀX − n m mᵀ) / (n − 1)`, by block Lanczos where they are few of many and none
+/// is as good as equal to many others; else by a full decomposition on one thread. The bits do not depend on the number of
 /// threads. Without `zero_center`, those of `XᵀX / n` instead: the singular vectors of the columns
 /// as they are.
 ///
@@ -47,7 +47,8 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
     let started = Instant::now();
     let k = gram.k;
     refuse_n_comps(n_comps, gram.n, k)?;
-    // The covariance, its reduced form and the eigenvectors, with the solver's workspace.
+    // The covariance, its reduced form and the eigenvectors, with the solver's workspace; block Lanczos
+    // takes less.
     let held = ctx
         .budget()
         .reserve((k * k) as u64 * 8 * 5, "the eigenproblem of the PCA")?;
@@ -79,17 +80,16 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
             gram.n
         )));
     }
-    let (mut variance, loadings) = match leading(ctx, &covariance, n_comps)? {
-        Some((values, vectors)) => (
-            values.iter().map(|value| value.max(0.0)).collect(),
-            signed(k, n_comps, |i, component| vectors[(i, component)]),
-        ),
+    let (values, vectors) = match leading(ctx, &covariance, n_comps)? {
+        Some(found) => found,
         None => abandonable(ctx, "the eigenproblem", move || {
-            let result = decompose(&covariance, n_comps);
+            let found = decompose(&covariance, n_comps);
             drop(held);
-            result
+            found
         })??,
     };
+    let mut variance: Vec<f64> = values.iter().map(|value| value.max(0.0)).collect();
+    let loadings = signed(k, n_comps, |i, component| vectors[(i, component)]);
     if !zero_center {
         less_means(&mut variance, &loadings, &mean);
     }
@@ -168,19 +168,19 @@ pub(super) fn signed(k: usize, n_comps: usize, vector: impl Fn(usize, usize) -> 
     loadings
 }
 
-fn decompose(covariance: &Mat<f64>, n_comps: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+/// The `n` largest eigenvalues and their vectors, as columns.
+fn decompose(matrix: &Mat<f64>, n: usize) -> Result<(Vec<f64>, Mat<f64>)> {
     faer::set_global_parallelism(Par::Seq);
-    let k = covariance.nrows();
-    let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|e| {
+    let k = matrix.nrows();
+    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|e| {
         Error::Data(format!(
             "the eigenproblem of the PCA did not converge: {e:?}"
         ))
     })?;
-    let values = eigen.S().column_vector();
-    let vectors = eigen.U();
-    // The values come in increasing order.
-    let column = |component: usize| k - 1 - component;
-    let variance = (0..n_comps).map(|c| values[column(c)].max(0.0)).collect();
-    let loadings = signed(k, n_comps, |i, component| vectors[(i, column(component))]);
-    Ok((variance, loadings))
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    // They come in increasing order.
+    Ok((
+        (0..n).map(|i| values[k - 1 - i]).collect(),
+        Mat::from_fn(k, n, |i, j| vectors[(i, k - 1 - j)]),
+    ))
 }

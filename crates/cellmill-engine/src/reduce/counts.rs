@@ -51,6 +51,7 @@ impl Counts {
         let mut quality = quality.as_ref().zip(metrics.as_mut());
         let mut all = Quick::NONE;
         for rows in whole.pieces(block.n_rows()) {
+            let begun = whole.begun();
             let columns = whole.open();
             if let Some((quality, metrics)) = &quality {
                 for (column, gene) in columns.iter_mut().zip(&metrics.genes) {
@@ -64,6 +65,7 @@ impl Counts {
                 values,
                 rows,
                 scale,
+                begun,
                 totals,
                 columns,
                 quality: quality.as_mut().map(|(q, m)| (*q, &mut **m)),
@@ -83,6 +85,8 @@ impl Counts {
 
 /// Entries that are divided at once, few enough that the next ones are divided while these are added.
 const STRIP: usize = 16;
+/// Entries whose marks are looked at together, a bit each.
+const GROUP: usize = 64;
 
 /// The walk over rows of a block.
 struct Walk<'a> {
@@ -90,6 +94,8 @@ struct Walk<'a> {
     values: &'a [f32],
     rows: Range<usize>,
     scale: RowScale,
+    /// Whether the span had rows before.
+    begun: bool,
     totals: &'a mut Totals,
     columns: &'a mut [Column],
     quality: Option<(&'a Quality, &'a mut Metrics)>,
@@ -101,8 +107,6 @@ impl pulp::WithSimd for Walk<'_> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(mut self, _simd: S) -> Quick {
         let mut all = Quick::NONE;
-        // A row has at most one entry of each gene.
-        let mut marked = vec![0; self.columns.len() + 1];
         for row in self.rows.clone() {
             let range = self.block.row(row);
             let (genes, values) = (&self.block.indices[range.clone()], &self.values[range]);
@@ -112,64 +116,85 @@ impl pulp::WithSimd for Walk<'_> {
             let n = (values.len() as u64 - quick.zeros) as u32;
             self.totals.total.push(total);
             self.totals.n_genes.push(n);
-            let factor = self.scale.factor(total);
-            let listed = if quick.zeros == 0 {
-                let add = Column::add_nonzero;
-                add_row(self.columns, genes, values, factor, &mut marked, add)
-            } else {
-                add_row(
-                    self.columns,
-                    genes,
-                    values,
-                    factor,
-                    &mut marked,
-                    Column::add,
-                )
+            let (quality, sets) = match &mut self.quality {
+                None => (None, &mut [][..]),
+                Some((quality, metrics)) => {
+                    metrics.total.push(total);
+                    metrics.n_genes.push(n);
+                    let first = metrics.sets.len();
+                    metrics.sets.resize(first + quality.n_sets(), 0.0);
+                    (Some(*quality), &mut metrics.sets[first..])
+                }
             };
-            if let Some((quality, metrics)) = &mut self.quality {
-                metrics.total.push(total);
-                metrics.n_genes.push(n);
-                let first = metrics.sets.len();
-                metrics.sets.resize(first + quality.n_sets(), 0.0);
-                let sets = &mut metrics.sets[first..];
-                for &entry in &marked[..listed] {
-                    let (gene, x) = (genes[entry as usize], values[entry as usize]);
+            let factor = self.scale.factor(total);
+            let marked = |gene: u32, x: f32| {
+                if let Some(quality) = quality {
                     quality.add_to_sets(gene as usize, x.into(), sets);
                 }
+            };
+            if self.begun && quick.zeros == 0 {
+                let add = Column::add_known;
+                add_row(self.columns, (genes, values), factor, marked, add);
+            } else {
+                add_row(self.columns, (genes, values), factor, marked, Column::add);
             }
         }
         all
     }
 }
 
-/// Adds a row's entries, divided by `factor`, to their columns, and lists those in marked columns in
-/// `marked`, which has room for one more than there are. Returns how many were listed.
+/// Adds a row's entries, divided by `factor`, to their columns, and calls `marked` with those in
+/// marked ones, in order.
 #[inline(always)]
 fn add_row(
+    columns: &mut [Column],
+    (genes, values): (&[u32], &[f32]),
+    factor: f64,
+    mut marked: impl FnMut(u32, f32),
+    add: impl Fn(&mut Column, f64),
+) {
+    for (genes, values) in genes.chunks(GROUP).zip(values.chunks(GROUP)) {
+        // A set may have every tenth entry: a branch for each would be a gamble.
+        let mut marks = 0u64;
+        let (strips, genes_left) = genes.as_chunks::<STRIP>();
+        let (of_strips, values_left) = values.as_chunks::<STRIP>();
+        for (i, (genes, values)) in strips.iter().zip(of_strips).enumerate() {
+            marks |= add_strip(columns, genes, values, factor, &add) << (i * STRIP);
+        }
+        if !genes_left.is_empty() {
+            let left = add_strip(columns, genes_left, values_left, factor, &add);
+            marks |= left << (strips.len() * STRIP);
+        }
+        while marks != 0 {
+            let entry = marks.trailing_zeros() as usize;
+            marked(genes[entry], values[entry]);
+            marks &= marks - 1;
+        }
+    }
+}
+
+/// Adds at most [`STRIP`] entries; the bits of those in marked columns.
+#[inline(always)]
+fn add_strip(
     columns: &mut [Column],
     genes: &[u32],
     values: &[f32],
     factor: f64,
-    marked: &mut [u32],
-    add: impl Fn(&mut Column, f64),
-) -> usize {
-    let mut listed = 0;
-    for (first, (genes, values)) in (0u32..).zip(genes.chunks(STRIP).zip(values.chunks(STRIP))) {
-        let mut quotients = [0.0; STRIP];
-        for (quotient, &x) in quotients.iter_mut().zip(values) {
-            *quotient = f64::from(x) / factor;
-        }
-        let entries = (first * STRIP as u32..).zip(genes.iter().zip(values).zip(quotients));
-        for (entry, ((&gene, &x), quotient)) in entries {
-            let column = &mut columns[gene as usize];
-            column.stored += f64::from(x);
-            add(column, quotient);
-            // Without a branch: a set may have every tenth entry.
-            marked[listed] = entry;
-            listed += usize::from(column.is_marked());
-        }
+    add: &impl Fn(&mut Column, f64),
+) -> u64 {
+    let mut wide = [0.0; STRIP];
+    for (wide, &x) in wide.iter_mut().zip(values) {
+        *wide = f64::from(x);
     }
-    listed
+    let quotients = wide.map(|x| x / factor);
+    let mut marks = 0;
+    for (i, &gene) in genes.iter().enumerate() {
+        let column = &mut columns[gene as usize];
+        column.stored += wide[i];
+        add(column, quotients[i]);
+        marks |= u64::from(column.is_marked()) << i;
+    }
+    marks
 }
 
 impl Reduce for Counts {
@@ -204,8 +229,6 @@ impl Reduce for Counts {
     }
 
     fn fold_bytes(&self) -> u64 {
-        // The list of a row's marked entries.
-        let marked = 4 * (u64::from(self.parts.0.2.ops().n_cols()) + 1);
-        self.parts.fold_bytes() + marked
+        self.parts.fold_bytes()
     }
 }

@@ -15,7 +15,7 @@ use std::ops::Range;
 /// span, and their squares with them; the zeros and the other blocks are joined by Chan, Golub and
 /// LeVeque's formula (1979). Never E\[x²\] − E\[x\]²: what the average of n values is away from
 /// that of n₀ before them is part of the variance, so taking it off costs at most 1 + n / n₀ roundings
-/// of that. Where there is none before, the pivot is the first value. One pass over the entries, no
+/// of that. Where there is no cell before, the pivot is the first value. One pass over the entries, no
 /// division. Sums of counts below 2^31 are exact up to 2^53, in blocks of up to 2^22 cells, so that
 /// genes with equal sums have equal means, to the last bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,10 +111,16 @@ impl MomentsState {
     /// Takes up rows: the columns that their entries are added to.
     pub(super) fn open(&mut self) -> &mut [Column] {
         let seen = self.sum.iter().zip(&self.n_nonzero);
+        let begun = self.begun();
         self.block.clear();
         self.block
-            .extend(seen.map(|(&sum, &n)| Column::after(sum, n)));
+            .extend(seen.map(|(&sum, &n)| Column::after(sum, n, begun)));
         &mut self.block
+    }
+
+    /// Whether there were rows before those that are taken up next.
+    pub(super) fn begun(&self) -> bool {
+        self.n > 0
     }
 
     /// The number of columns.

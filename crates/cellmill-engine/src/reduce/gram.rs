@@ -46,7 +46,7 @@ pub struct GramMatrix {
 pub struct GramState {
     n: u64,
     sums: Vec<f64>,
-    /// Empty until there are more entries than [`Gram::most_rows_only`].
+    /// Empty while the rows that wait are all there are.
     packed: Vec<f64>,
     pending: Pending,
 }
@@ -102,7 +102,7 @@ impl Pending {
     }
 
     /// Takes the rows of `later`, which follow.
-    fn append(&mut self, later: &Self) {
+    fn append(&mut self, later: Self) {
         let first = self.indices.len() as u32;
         self.ends.reserve_exact(later.ends.len());
         self.indices.reserve_exact(later.indices.len());
@@ -186,7 +186,9 @@ impl GramState {
     fn check(&self, reduce: &Gram) -> Result<()> {
         let k = reduce.k as usize;
         let made = [0, reduce.packed_len()].contains(&self.packed.len());
-        let reason = if self.sums.len() != k || !made {
+        let reason = if k > MOST_COLUMNS {
+            format!("a Gram matrix of {k} columns; the most is {MOST_COLUMNS}")
+        } else if self.sums.len() != k || !made {
             format!(
                 "a Gram matrix of {} columns where {k} are expected",
                 self.sums.len()
@@ -290,7 +292,7 @@ impl Reduce for Gram {
         left.check(self)?;
         right.check(self)?;
         if right.packed.is_empty() {
-            left.pending.append(&right.pending);
+            left.pending.append(std::mem::take(&mut right.pending));
         } else {
             left.flush(self);
             right.flush(self);
@@ -324,7 +326,7 @@ impl Reduce for Gram {
 
     fn fold_bytes(&self) -> u64 {
         // Twice for the spare capacity of growing vectors; then what a flush needs. Where rows become a
-        // matrix both are there.
+        // matrix, here or while states are merged, both are there.
         let pending = PENDING.max(self.k as usize) as u64;
         let matrix = self.packed_len() as u64 * 8;
         matrix

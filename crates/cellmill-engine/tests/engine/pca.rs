@@ -13,6 +13,30 @@ fn prepared() -> Matrix {
 }
 
 #[test]
+fn few_of_many_components_are_those_of_all() {
+    let source = op_laws(&random_counts(500, 640, 4), &[Op::Log1p { base: None }]);
+    let source = source.source().unwrap().with_block_rows(64);
+    let ctx = Context::quiet(2).unwrap();
+    let gram = run_stage(&ctx, "gram", &source, &[], &Gram::new(640), &()).unwrap();
+    for zero_center in [true, false] {
+        // So many are found by a full decomposition.
+        let all = pca(&ctx, &gram, 400, zero_center).unwrap();
+        let few = pca(&ctx, &gram, 12, zero_center).unwrap();
+        assert_eq!(few.mean, all.mean);
+        for component in 0..12 {
+            let (a, b) = (few.variance[component], all.variance[component]);
+            assert!((a - b).abs() < 1e-11 * all.variance[0], "{a} {b}");
+            let (a, b) = (&few.loadings, &all.loadings);
+            let difference: f64 = (0..640)
+                .map(|g| (a[g * 12 + component] - b[g * 400 + component]).powi(2))
+                .sum();
+            assert!(difference.sqrt() < 1e-6, "{component}: {difference}");
+        }
+    }
+    assert_eq!(ctx.budget().used(), 0);
+}
+
+#[test]
 fn components_diagonalise_the_covariance() {
     let matrix = prepared();
     let source = matrix.source().unwrap().with_block_rows(16);

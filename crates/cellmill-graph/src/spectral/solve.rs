@@ -13,8 +13,12 @@ const DENSE: usize = 320;
 const DEGREE: usize = 16;
 /// A vector is done when its residual is below this fraction of the block's largest Ritz value.
 const TOLERANCE: f64 = 2e-3;
-/// The most applications of a level, and the fewest: one filter.
-const APPLICATIONS: (u64, u64) = (1600, DEGREE as u64);
+/// The most applications of a level.
+const MOST: u64 = 1600;
+/// The fewest where they are cheap ...
+const FEWEST: u64 = 40;
+/// ... and where not: one filter.
+const LEAST: u64 = DEGREE as u64;
 /// What caps the iterations: work for a level, in entries times applications, of all components.
 pub(super) const WORK: u64 = 1_000_000_000;
 
@@ -113,8 +117,8 @@ impl Task<'_> {
         } = *self;
         let mut y: Block<M> = vec![[0.0; M]; walk.n()];
         let entries = walk.graph.nnz() + walk.n() as u64;
-        let (most, least) = APPLICATIONS;
-        let cap = (work / entries).clamp(least, most) as usize;
+        let fewest = FEWEST.min(WORK / entries);
+        let cap = (work / entries).max(fewest).clamp(LEAST, MOST) as usize;
         let mut applied = 0;
         // A little smoothing first, so that the steps of the carried-over block do not count as
         // large Ritz values.

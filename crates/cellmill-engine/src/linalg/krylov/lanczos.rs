@@ -1,27 +1,33 @@
 //! The leading eigenvectors of a matrix that is in memory: block Lanczos.
 
 use super::space::{Ritz, Space};
-use super::{SEED, signs};
+use super::{SEED, random};
 use crate::{Context, Result};
 use faer::Mat;
 use rayon::prelude::*;
 
-/// Columns of a block: a cache line, and as many equal eigenvalues as are told apart.
+/// Columns of a block: a cache line, and more than the equal eigenvalues that are told apart.
 const WIDTH: usize = 8;
 /// Columns of the product that a task makes.
 const PANEL: usize = 64;
-/// Columns by which the space grows between two looks at what it holds.
+/// Columns by which the space grows at least between two looks at what it holds.
 const LOOK: usize = 64;
+/// Share of the largest value that residuals need not be below: what rounding reaches. Where it does
+/// not, there is the full decomposition.
+const FLOOR: f64 = 1e-14;
+/// Traces of matrices whose residuals neither overflow nor underflow.
+const SIZES: std::ops::Range<f64> = 1e-100..1e100;
 /// Values that are nearer than this share of the largest count as equal.
 const EQUAL: f64 = 1e-9;
 
 /// The `n` leading eigenvalues of the symmetric, positive semi-definite `matrix` (all of it is
 /// read) and their vectors, as columns: block Lanczos with all of the basis orthogonal (Golub and
-/// Underwood 1977), from a block of signs, until the vectors are as good as those of a full
-/// decomposition. The bits do not depend on the number of threads.
+/// Underwood 1977), from a random block, until residuals are 1e-7 of the gap between values (or what
+/// rounding leaves of the largest). The bits do not depend on the number of threads.
 ///
 /// `None` where a full decomposition is the better way: a small matrix, many vectors, a space that is
-/// exhausted, as many equal values as a block is wide (more of them would not be seen).
+/// exhausted, as many equal values as a block is wide (more of them would not be seen), numbers
+/// beyond all measure.
 ///
 /// # Errors
 /// [`crate::Error::Cancelled`].
@@ -31,28 +37,32 @@ pub(in crate::linalg) fn leading(
     n: usize,
 ) -> Result<Option<(Vec<f64>, Mat<f64>)>> {
     let k = matrix.nrows();
-    let mut look = 4 * n + LOOK;
     let most = (12 * n + 4 * LOOK).min(k / 2);
-    if most < look + LOOK {
+    let last = most - most % WIDTH;
+    let mut look = 4 * n + LOOK;
+    let trace: f64 = (0..k).map(|i| matrix[(i, i)]).sum();
+    if last < look + LOOK || !SIZES.contains(&trace) {
         return Ok(None);
     }
-    let signs = signs(k * WIDTH, SEED);
-    let scale = (0..k).map(|i| matrix[(i, i)]).sum();
+    let start = random(k * WIDTH, SEED);
+    let start = Mat::from_fn(k, WIDTH, |i, j| start[i * WIDTH + j]);
     let mut space = Space::new(k, most);
-    let mut w = Mat::from_fn(k, WIDTH, |i, j| signs[i * WIDTH + j]);
-    while space.used() + WIDTH <= most {
-        if space.append(ctx, w, scale)? < WIDTH {
-            return Ok(None);
-        }
-        w = times(ctx, matrix, &space.newest());
+    let mut grown = space.append(ctx, start, 0.0)?;
+    while grown == WIDTH {
+        let mut w = times(ctx, matrix, &space.newest());
         space.take(ctx, &mut w)?;
-        if space.used() >= look {
-            look = space.used() + LOOK;
+        let used = space.used();
+        if used >= look {
+            look = (used + LOOK.max(used / 4)).min(last);
             let ritz = space.ritz(&w)?;
-            if ritz.open(n) == 0 {
+            if ritz.open(n, FLOOR) == 0 {
                 return found(ctx, &space, ritz, n);
             }
+            if used == last {
+                break;
+            }
         }
+        grown = space.append(ctx, w, trace)?;
     }
     Ok(None)
 }
@@ -63,7 +73,7 @@ fn found(
     mut ritz: Ritz,
     n: usize,
 ) -> Result<Option<(Vec<f64>, Mat<f64>)>> {
-    let values = &ritz.values[..n + WIDTH];
+    let values = &ritz.values[..n];
     let crowded = values
         .windows(WIDTH)
         .any(|run| run[0] - run[WIDTH - 1] <= EQUAL * values[0]);
@@ -140,8 +150,8 @@ mod tests {
     fn matrix_of(values: &[f64]) -> Mat<f64> {
         faer::set_global_parallelism(Par::Seq);
         let k = values.len();
-        let random = signs(k * k, 7);
-        let q = Mat::from_fn(k, k, |i, j| random[i * k + j] + f64::from(i == j))
+        let random = random(k * k, 7);
+        let q = Mat::from_fn(k, k, |i, j| random[i * k + j])
             .qr()
             .compute_thin_Q();
         let scaled = Mat::from_fn(k, k, |i, j| q[(i, j)] * values[j]);
@@ -195,13 +205,27 @@ mod tests {
             values[range].fill(value);
             leading(&ctx, &matrix_of(&values), 20).unwrap()
         };
-        // As many equal values as a block has columns, and more; a matrix of low rank.
+        // As many equal values as a block has columns, and more; a matrix of low rank; another scale.
         assert!(with(8..8 + WIDTH, 2.0).is_none());
         assert!(with(4..30, 2.0).is_none());
         assert!(with(12..640, 0.0).is_none());
         // Some equal values are found, all of them.
         let (values, _) = with(8..8 + WIDTH / 2, 2.0).unwrap();
         assert!(values.iter().filter(|&v| (v - 2.0).abs() < 1e-9).count() == WIDTH / 2);
+        // Columns that have nothing to do with each other, two of them alike.
+        let mut values = spectrum(640);
+        values[9] = values[8];
+        let diagonal = Mat::from_fn(640, 640, |i, j| if i == j { values[i] } else { 0.0 });
+        let (found, _) = leading(&ctx, &diagonal, 20).unwrap().unwrap();
+        values.sort_by(|a, b| b.total_cmp(a));
+        assert!(
+            found
+                .iter()
+                .zip(&values)
+                .all(|(a, b)| (a - b).abs() < 1e-11)
+        );
+        let tiny = matrix_of(&spectrum(640)) * faer::Scale(1e-200);
+        assert!(leading(&ctx, &tiny, 20).unwrap().is_none());
         // Too small, too many.
         assert!(
             leading(&ctx, &matrix_of(&spectrum(300)), 50)

@@ -5,11 +5,8 @@ use crate::{Context, Error, Result};
 use faer::{Mat, Par, Side};
 
 /// A vector is done when its residual is below this share of the gap to its neighbours: the sine
-/// of its angle with the exact one is then at most this (Davis and Kahan).
+/// of its angle with the exact one is then about this (Davis and Kahan).
 const ANGLE: f64 = 1e-7;
-/// Or below this share of the largest value, which rounding reaches: values that are as good as
-/// equal have no directions of their own.
-const FLOOR: f64 = 1e-12;
 
 /// An orthonormal basis Q of a Krylov space of a symmetric matrix A, and Qᵀ A Q.
 pub(super) struct Space {
@@ -130,8 +127,10 @@ impl Space {
 }
 
 impl Ritz {
-    /// How many of the first `wanted` are not as good as exact.
-    pub(super) fn open(&self, wanted: usize) -> usize {
+    /// How many of the first `wanted` are not as good as exact. Residuals below `floor`, a share of
+    /// the largest value, are good enough: values that are as good as equal have no directions of
+    /// their own.
+    pub(super) fn open(&self, wanted: usize, floor: f64) -> usize {
         let (values, wanted) = (&self.values, wanted.min(self.values.len()));
         let gap = |i: usize| {
             let above = if i == 0 {
@@ -142,9 +141,8 @@ impl Ritz {
             let below = values.get(i + 1).map_or(0.0, |next| values[i] - next);
             above.min(below)
         };
-        (0..wanted)
-            .filter(|&i| self.residuals[i] > (ANGLE * gap(i)).max(FLOOR * values[0].abs()))
-            .count()
+        let done = |&i: &usize| self.residuals[i] <= (ANGLE * gap(i)).max(floor * values[0].abs());
+        wanted - (0..wanted).filter(done).count()
     }
 }
 
@@ -159,7 +157,8 @@ fn residuals(w: &Mat<f64>, vectors: &Mat<f64>, first: usize) -> Vec<f64> {
             let norm: f64 = (0..tail.nrows())
                 .map(|i| tail[(i, j)] * through[(i, j)])
                 .sum();
-            norm.max(0.0).sqrt()
+            // Of rounding; what is no number stays none.
+            if norm < 0.0 { 0.0 } else { norm.sqrt() }
         })
         .collect()
 }

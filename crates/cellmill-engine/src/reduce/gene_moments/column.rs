@@ -23,15 +23,16 @@ const MARK: u32 = 1 << 31;
 pub(in crate::reduce) const TOO_MANY_ROWS: usize = MARK as usize;
 
 impl Column {
-    /// A column whose `n` non-zeros so far add up to `sum`.
+    /// A column whose `n` non-zeros so far add up to `sum`, of a span that has `begun`.
     #[inline]
-    pub(super) fn after(sum: f64, n: u64) -> Self {
+    pub(super) fn after(sum: f64, n: u64, begun: bool) -> Self {
         let mean = sum / n as f64;
         // Whole numbers stay whole numbers as distances from one, and so add up exactly. Counts that are
         // not 0 are at least 1; rounding a smaller mean would put the pivot on 0.
         let whole = sum.trunc() == sum && mean.abs() >= 0.5;
         let pivot = if n == 0 {
-            f32::NAN
+            // Zeros so far have 0 for their average; where nothing is known, the first value has to do.
+            if begun { 0.0 } else { f32::NAN }
         } else if whole {
             near(mean.round())
         } else {
@@ -56,10 +57,16 @@ impl Column {
 
     /// Adds a value that is not 0.
     #[inline(always)]
-    pub(in crate::reduce) fn add_nonzero(&mut self, x: f64) {
+    fn add_nonzero(&mut self, x: f64) {
         if self.pivot.is_nan() {
             self.pivot = near(x);
         }
+        self.add_known(x);
+    }
+
+    /// Adds a value that is not 0 to a column of a span that had begun.
+    #[inline(always)]
+    pub(in crate::reduce) fn add_known(&mut self, x: f64) {
         let distance = x - f64::from(self.pivot);
         self.distance += distance;
         self.squares += distance * distance;
@@ -109,7 +116,8 @@ mod tests {
     use super::*;
 
     fn of(before: &[f64], block: &[f64]) -> (f64, f64) {
-        let mut column = Column::after(before.iter().sum(), before.len() as u64);
+        let mut column =
+            Column::after(before.iter().sum(), before.len() as u64, !before.is_empty());
         block.iter().for_each(|&x| column.add(x));
         column.moments()
     }
