@@ -342,8 +342,12 @@ mod tests {
 
     /// Rows `from` to `to` of a matrix of 12 columns, some of them empty.
     fn rows(from: usize, to: usize) -> Block {
-        let of_row =
-            |row: usize| (0..12).filter(move |column| row % 7 != 0 && row % column.max(&1) == 0);
+        let of_row = |row: usize| {
+            let has = move |column: &usize| {
+                !row.is_multiple_of(7) && row.is_multiple_of((*column).max(1))
+            };
+            (0..12).filter(has)
+        };
         let mut block = Block {
             first_row: from as u64,
             n_cols: 12,
