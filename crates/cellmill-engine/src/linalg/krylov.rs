@@ -173,8 +173,7 @@ impl BlockKrylov {
 
     /// A block of new directions, where the last one had none.
     fn restock(&mut self, ctx: &Context) -> Result<()> {
-        let random = random(self.k * self.width, SEED + self.passes);
-        let w = Mat::from_fn(self.k, self.width, |i, j| random[i * self.width + j]);
+        let w = random_block(self.k, self.width, SEED + self.passes);
         self.space.append_any(ctx, w)?;
         Ok(())
     }
@@ -265,4 +264,10 @@ fn random(n: usize, seed: u32) -> Vec<f64> {
     (0..n)
         .map(|_| 2.0 * unit(random.next_u32()) - 1.0)
         .collect()
+}
+
+/// [`random`] numbers in a matrix.
+fn random_block(k: usize, width: usize, seed: u32) -> Mat<f64> {
+    let numbers = random(k * width, seed);
+    Mat::from_fn(k, width, |i, j| numbers[i * width + j])
 }

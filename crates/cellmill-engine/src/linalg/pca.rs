@@ -4,7 +4,7 @@ use super::krylov::leading;
 use crate::reduce::GramMatrix;
 use crate::run::abandonable;
 use crate::{Context, Error, Event, Result};
-use faer::{Mat, Par, Side};
+use faer::{Mat, MatRef, Par, Side};
 use std::time::Instant;
 
 /// Up to this many columns the Gram matrix is made; of more, [`super::block_krylov`] finds the
@@ -83,7 +83,7 @@ pub fn pca(ctx: &Context, gram: &GramMatrix, n_comps: usize, zero_center: bool) 
     let (values, vectors) = match leading(ctx, &covariance, n_comps)? {
         Some(found) => found,
         None => abandonable(ctx, "the eigenproblem", move || {
-            let found = decompose(&covariance, n_comps);
+            let found = decompose(covariance.as_ref(), n_comps);
             drop(held);
             found
         })??,
@@ -168,8 +168,9 @@ pub(super) fn signed(k: usize, n_comps: usize, vector: impl Fn(usize, usize) -> 
     loadings
 }
 
-/// The `n` largest eigenvalues and their vectors, as columns.
-fn decompose(matrix: &Mat<f64>, n: usize) -> Result<(Vec<f64>, Mat<f64>)> {
+/// The `n` largest eigenvalues of a symmetric matrix, decreasing, and their vectors, as columns: a full
+/// decomposition of its lower triangle, on this thread.
+pub(super) fn decompose(matrix: MatRef<'_, f64>, n: usize) -> Result<(Vec<f64>, Mat<f64>)> {
     faer::set_global_parallelism(Par::Seq);
     let k = matrix.nrows();
     let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|e| {

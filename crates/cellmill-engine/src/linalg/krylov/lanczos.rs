@@ -1,7 +1,7 @@
 //! The leading eigenvectors of a matrix that is in memory: block Lanczos.
 
 use super::space::{Ritz, Space};
-use super::{SEED, random};
+use super::{SEED, random_block};
 use crate::{Context, Result};
 use faer::Mat;
 use rayon::prelude::*;
@@ -44,10 +44,8 @@ pub(in crate::linalg) fn leading(
     if last < look + LOOK || !SIZES.contains(&trace) {
         return Ok(None);
     }
-    let start = random(k * WIDTH, SEED);
-    let start = Mat::from_fn(k, WIDTH, |i, j| start[i * WIDTH + j]);
     let mut space = Space::new(k, most);
-    let mut grown = space.append(ctx, start, 0.0)?;
+    let mut grown = space.append(ctx, random_block(k, WIDTH, SEED), 0.0)?;
     while grown == WIDTH {
         let mut w = times(ctx, matrix, &space.newest());
         space.take(ctx, &mut w)?;
@@ -150,10 +148,7 @@ mod tests {
     fn matrix_of(values: &[f64]) -> Mat<f64> {
         faer::set_global_parallelism(Par::Seq);
         let k = values.len();
-        let random = random(k * k, 7);
-        let q = Mat::from_fn(k, k, |i, j| random[i * k + j])
-            .qr()
-            .compute_thin_Q();
+        let q = random_block(k, k, 7).qr().compute_thin_Q();
         let scaled = Mat::from_fn(k, k, |i, j| q[(i, j)] * values[j]);
         let matrix = scaled * q.transpose();
         Mat::from_fn(k, k, |i, j| matrix[(i.max(j), i.min(j))])

@@ -1,8 +1,9 @@
 //! A Krylov space that grows by blocks, and what is known in it of the matrix.
 
 use super::basis::Basis;
-use crate::{Context, Error, Result};
-use faer::{Mat, Par, Side};
+use crate::linalg::pca::decompose;
+use crate::{Context, Result};
+use faer::Mat;
 
 /// A vector is done when its residual is below this share of the gap to its neighbours: the sine
 /// of its angle with the exact one is then about this (Davis and Kahan).
@@ -78,18 +79,10 @@ impl Space {
 
     /// What the space holds, with the `w` that [`Space::take`] left.
     pub(super) fn ritz(&self, w: &Mat<f64>) -> Result<Ritz> {
-        faer::set_global_parallelism(Par::Seq);
         let n = self.used();
-        let known = self.projected.submatrix(0, 0, n, n);
-        let eigen = known.self_adjoint_eigen(Side::Lower).map_err(|e| {
-            Error::Data(format!(
-                "the projected eigenproblem of the PCA did not converge: {e:?}"
-            ))
-        })?;
-        let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-        let vectors = Mat::from_fn(n, n, |i, j| vectors[(i, n - 1 - j)]);
+        let (values, vectors) = decompose(self.projected.submatrix(0, 0, n, n), n)?;
         Ok(Ritz {
-            values: (0..n).map(|i| values[n - 1 - i]).collect(),
+            values,
             residuals: residuals(w, &vectors, n - self.fresh),
             vectors,
         })
