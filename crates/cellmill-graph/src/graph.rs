@@ -1,6 +1,6 @@
 //! The two graphs that travel between the steps.
 
-use crate::kernel::{expect_along, prefetch};
+use crate::kernel::{expect_along, prefetch, prefetch_at};
 use cellmill_engine::{Error, Result};
 use std::ops::Range;
 
@@ -133,6 +133,12 @@ impl WeightedGraph {
         self.indptr[self.n()]
     }
 
+    /// Asks for where row `i` begins before it is read.
+    #[inline]
+    pub(crate) fn expect_start(&self, i: usize) {
+        prefetch(&self.indptr[i..=i]);
+    }
+
     /// Asks for the entries of row `i` before they are read.
     #[inline]
     pub(crate) fn expect(&self, i: usize) {
@@ -165,7 +171,8 @@ impl WeightedGraph {
     #[inline]
     pub(crate) fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: *const T) {
         let entries = |i| &self.indices[self.row(i)];
-        expect_along(ahead, |i| self.expect(i), entries, table);
+        let (start, row) = (|i| self.expect_start(i), |i| self.expect(i));
+        expect_along(ahead, start, row, entries, table);
     }
 
     /// The entries of row `i`.
@@ -215,6 +222,17 @@ impl<'a> Part<'a> {
         indices
             .zip(weights)
             .map(move |(&j, &w)| (j as usize - first, w))
+    }
+
+    /// Asks for the elements of a table of the part that the entries of row `i` point to, if there is
+    /// such a row.
+    #[inline]
+    pub(crate) fn expect_entries<T>(&self, i: usize, table: &[T]) {
+        if i < self.n {
+            let row = self.graph.row(self.first + i);
+            let table = table.as_ptr().wrapping_sub(self.first);
+            prefetch_at(table, &self.graph.indices[row]);
+        }
     }
 
     /// As [`WeightedGraph::expect_along`], of rows and a table of the part.

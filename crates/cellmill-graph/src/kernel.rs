@@ -225,15 +225,19 @@ pub(crate) fn prefetch_at<T>(first: *const T, at: &[u32]) {
 pub(crate) const AHEAD: usize = 8;
 
 /// Asks for what a walk along rows will read. `ahead(k)` is the row that comes k steps from now:
-/// `expect` asks for the entries of one, and then the elements of an array at `table` are asked for
-/// that the entries of a nearer one, `entries`, point to.
+/// `start` asks for where one begins, then `expect` for its entries, and then the elements of an array
+/// at `table` are asked for that the entries, `entries`, point to.
 #[inline]
 pub(crate) fn expect_along<'a, T>(
     ahead: impl Fn(usize) -> Option<u32>,
+    start: impl Fn(usize),
     expect: impl Fn(usize),
     entries: impl Fn(usize) -> &'a [u32],
     table: *const T,
 ) {
+    if let Some(later) = ahead(3 * AHEAD) {
+        start(later as usize);
+    }
     if let Some(later) = ahead(2 * AHEAD) {
         expect(later as usize);
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod coarsen;
 mod components;
+mod hierarchy;
 mod solve;
 mod walk;
 
@@ -10,6 +11,8 @@ use crate::umap::{Ordered, random};
 use crate::{Points, Rows, WeightedGraph};
 use cellmill_engine::{Context, Error, Result};
 use components::Components;
+pub(crate) use hierarchy::Hierarchy;
+use std::ops::Range;
 
 /// Streams of random numbers.
 const SCATTER: u64 = 11;
@@ -123,12 +126,12 @@ pub(crate) fn check(n: usize, points: Option<&dyn Rows>, dim: usize) -> Result<(
     Ok(())
 }
 
-/// As [`spectral_layout`], of a graph whose vertices come in `order` (that of [`Ordered`]) and
-/// whose weights are positive. The rows of the layout come in it too.
+/// As [`spectral_layout`], of a graph whose vertices come in `order` (that of [`Ordered`], with its
+/// hierarchy) and whose weights are positive. The rows of the layout come in it too.
 pub(crate) fn layout(
     ctx: &Context,
     graph: &WeightedGraph,
-    order: &[u32],
+    (order, hierarchy): (&[u32], &Hierarchy),
     points: Option<&dyn Rows>,
     dim: usize,
     seed: u64,
@@ -143,7 +146,8 @@ pub(crate) fn layout(
         if n <= dim + 1 {
             return Ok(scatter(n, dim, seed, 0, 1.0));
         }
-        return Ok(connected(ctx, Part::whole(graph), dim, seed, solve::WORK)?
+        let whole = (graph, 0..n, hierarchy);
+        return Ok(connected(ctx, whole, dim, seed)?
             .into_iter()
             .map(|x| x as f32)
             .collect());
@@ -164,10 +168,7 @@ pub(crate) fn layout(
             let around = scatter(size, dim, seed, first as u64, range as f32);
             around.into_iter().map(f64::from).collect()
         } else {
-            let part = Part::of(graph, rows);
-            let share = part.nnz() as f64 / graph.nnz() as f64;
-            let work = (solve::WORK as f64 * share) as u64;
-            let mut inside = connected(ctx, part, dim, seed, work)?;
+            let mut inside = connected(ctx, (graph, rows, hierarchy), dim, seed)?;
             let largest = inside.iter().fold(0.0f64, |m, x| m.max(x.abs()));
             inside.iter_mut().for_each(|x| *x *= range / largest);
             inside
@@ -182,14 +183,28 @@ pub(crate) fn layout(
     Ok(layout)
 }
 
-/// The eigenvectors of a connected graph, for so much `work` a level.
-fn connected(ctx: &Context, graph: Part<'_>, dim: usize, seed: u64, work: u64) -> Result<Vec<f64>> {
-    let bytes = solve_bytes(graph.n() as u64, graph.nnz(), dim);
+/// The eigenvectors of some rows of a graph, which are connected, for their share of the work.
+fn connected(
+    ctx: &Context,
+    (graph, rows, hierarchy): (&WeightedGraph, Range<usize>, &Hierarchy),
+    dim: usize,
+    seed: u64,
+) -> Result<Vec<f64>> {
+    let part = Part::of(graph, rows.clone());
+    let bytes = solve_bytes(part.n() as u64, part.nnz(), dim);
     let _solving = ctx.budget().reserve(bytes, "the spectral layout")?;
+    let share = part.nnz() as f64 / graph.nnz() as f64;
+    let task = solve::Task {
+        ctx,
+        hierarchy,
+        dim,
+        seed,
+        work: (solve::WORK as f64 * share) as u64,
+    };
     match width(dim) {
-        8 => solve::eigenvectors::<8>(ctx, graph, dim, seed, work),
-        16 => solve::eigenvectors::<16>(ctx, graph, dim, seed, work),
-        _ => solve::eigenvectors::<32>(ctx, graph, dim, seed, work),
+        8 => task.eigenvectors::<8>(part, rows),
+        16 => task.eigenvectors::<16>(part, rows),
+        _ => task.eigenvectors::<32>(part, rows),
     }
 }
 

@@ -14,6 +14,9 @@ pub(super) trait Adjacency: Sync {
     /// The neighbours of `vertex`, itself perhaps among them.
     fn neighbours(&self, vertex: usize) -> &[u32];
 
+    /// Asks for where the row of `vertex` begins before it is read, where that helps.
+    fn expect_start(&self, _vertex: usize) {}
+
     /// Asks for the row of `vertex` before it is read.
     fn expect(&self, vertex: usize);
 
@@ -21,7 +24,8 @@ pub(super) trait Adjacency: Sync {
     #[inline]
     fn expect_along<T>(&self, ahead: impl Fn(usize) -> Option<u32>, table: &[T]) {
         let neighbours = |vertex| self.neighbours(vertex);
-        kernel::expect_along(ahead, |v| self.expect(v), neighbours, table.as_ptr());
+        let (start, row) = (|v| self.expect_start(v), |v| self.expect(v));
+        kernel::expect_along(ahead, start, row, neighbours, table.as_ptr());
     }
 }
 
@@ -46,6 +50,11 @@ impl Adjacency for Weighted<'_> {
     #[inline]
     fn neighbours(&self, vertex: usize) -> &[u32] {
         &self.graph.indices[self.graph.row(vertex)]
+    }
+
+    #[inline]
+    fn expect_start(&self, vertex: usize) {
+        self.graph.expect_start(vertex);
     }
 
     #[inline]
@@ -74,6 +83,11 @@ impl Adjacency for Unweighted<'_> {
     #[inline]
     fn neighbours(&self, vertex: usize) -> &[u32] {
         &self.graph.indices[self.graph.row(vertex)]
+    }
+
+    #[inline]
+    fn expect_start(&self, vertex: usize) {
+        self.graph.expect_start(vertex);
     }
 
     #[inline]

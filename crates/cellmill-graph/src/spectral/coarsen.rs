@@ -17,27 +17,38 @@ const NONE: u32 = u32::MAX;
 pub(crate) struct Aggregates {
     /// The aggregate of each vertex.
     pub(crate) of: Vec<u32>,
-    /// The number of aggregates.
-    pub(crate) count: usize,
+    /// Where the members of each aggregate begin, and the end.
+    pub(crate) starts: Vec<u32>,
+    /// The members of each aggregate, increasing in each.
+    pub(crate) members: Vec<u32>,
 }
 
 impl Aggregates {
-    /// The members of each aggregate: starts (`count + 1`) and vertices, increasing in each.
-    pub(crate) fn members(&self) -> (Vec<u32>, Vec<u32>) {
-        let mut starts = vec![0u32; self.count + 1];
-        for &c in &self.of {
+    /// The `count` aggregates that the vertices are in.
+    fn new(of: Vec<u32>, count: usize) -> Self {
+        let mut starts = vec![0u32; count + 1];
+        for &c in &of {
             starts[c as usize + 1] += 1;
         }
-        for c in 0..self.count {
+        for c in 0..count {
             starts[c + 1] += starts[c];
         }
         let mut next = starts.clone();
-        let mut members = vec![0u32; self.of.len()];
-        for (vertex, &c) in self.of.iter().enumerate() {
+        let mut members = vec![0u32; of.len()];
+        for (vertex, &c) in of.iter().enumerate() {
             members[next[c as usize] as usize] = vertex as u32;
             next[c as usize] += 1;
         }
-        (starts, members)
+        Self {
+            of,
+            starts,
+            members,
+        }
+    }
+
+    /// The number of aggregates.
+    pub(crate) fn count(&self) -> usize {
+        self.starts.len() - 1
     }
 }
 
@@ -84,10 +95,7 @@ pub(crate) fn aggregate(ctx: &Context, graph: Part<'_>, least: f32) -> Result<Ag
         }
         of[v] = best.1;
     }
-    Ok(Aggregates {
-        of,
-        count: count as usize,
-    })
+    Ok(Aggregates::new(of, count as usize))
 }
 
 /// A graph whose vertices are aggregates.
@@ -106,8 +114,12 @@ pub(crate) fn contract(
     aggregates: &Aggregates,
     least: f32,
 ) -> Result<Contracted> {
-    let (starts, members) = aggregates.members();
-    let count = aggregates.count;
+    let Aggregates {
+        of,
+        starts,
+        members,
+    } = aggregates;
+    let count = aggregates.count();
     // A task has about 64 aggregates at least; a dense row of sums is used again by the next.
     let block = count.div_ceil(256).max(64);
     let rows: Vec<Rows> = ctx.pool().install(|| {
@@ -123,10 +135,10 @@ pub(crate) fn contract(
                         let mut inside = 0.0f64;
                         let of_c = starts[c] as usize..starts[c + 1] as usize;
                         for (at, &v) in of_c.clone().zip(&members[of_c]) {
-                            graph.expect_along(|k| members.get(at + k).copied(), &aggregates.of);
+                            graph.expect_along(|k| members.get(at + k).copied(), of);
                             let edges = graph.edges(v as usize);
                             for (j, weight) in edges.filter(|&(_, w)| w >= least) {
-                                let to = aggregates.of[j];
+                                let to = of[j];
                                 if to as usize == c {
                                     inside += f64::from(weight);
                                 } else if weight > 0.0 {
@@ -192,7 +204,7 @@ mod tests {
         let graph = ring(1000, 7);
         let ctx = Context::quiet(2).unwrap();
         let aggregates = aggregate(&ctx, Part::whole(&graph), 0.0).unwrap();
-        assert!(aggregates.count < 500);
+        assert!(aggregates.count() < 500);
         let coarse = contract(&ctx, Part::whole(&graph), &aggregates, 0.0).unwrap();
         let before: f64 = graph.weights.iter().map(|&w| f64::from(w)).sum();
         let after: f64 = coarse
@@ -203,8 +215,8 @@ mod tests {
             .sum::<f64>()
             + coarse.inside.iter().sum::<f64>();
         assert!((before - after).abs() < 1e-6 * before);
-        assert_eq!(coarse.graph.n(), aggregates.count);
-        for c in 0..aggregates.count {
+        assert_eq!(coarse.graph.n(), aggregates.count());
+        for c in 0..aggregates.count() {
             let row = &coarse.graph.indices[coarse.graph.row(c)];
             assert!(row.windows(2).all(|pair| pair[0] < pair[1]) && !row.contains(&(c as u32)));
         }

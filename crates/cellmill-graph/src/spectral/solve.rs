@@ -1,15 +1,17 @@
 //! The smallest eigenvectors of a connected graph's Laplacian, from coarse to fine.
 
-use super::coarsen::{self, Contracted};
-use super::walk::{Block, Gram, Walk};
+use super::Hierarchy;
+use super::coarsen::{self, Aggregates, Contracted};
+use super::walk::{Block, Gram, Row, Walk};
 use crate::graph::Part;
 use crate::umap::random;
 use cellmill_engine::{Context, Error, Result};
 use faer::{Mat, Side};
+use std::ops::Range;
 
 /// A dense eigendecomposition up to this many vertices.
 const DENSE: usize = 320;
-/// The degree of the Chebyshev filter between two Rayleigh–Ritz steps.
+/// The degree of the Chebyshev filter between two Rayleigh–Ritz steps, at most.
 const DEGREE: usize = 16;
 /// A vector is done when its residual is below this fraction of the block's largest Ritz value.
 const TOLERANCE: f64 = 2e-3;
@@ -17,93 +19,95 @@ const TOLERANCE: f64 = 2e-3;
 const MOST: u64 = 1600;
 /// The fewest where they are cheap ...
 const FEWEST: u64 = 40;
-/// ... and where not: one filter.
-const LEAST: u64 = DEGREE as u64;
+/// ... and where not: one filter of a lower degree.
+const LEAST: u64 = 8;
 /// What caps the iterations: work for a level, in entries times applications, of all components.
 pub(super) const WORK: u64 = 1_000_000_000;
 
-/// The `dim` eigenvectors of L = 1 - D^-1/2 A D^-1/2 that follow the trivial one, in order of
-/// eigenvalue, each of length 1 and with its largest entry positive; n x `dim`, row-major.
-///
-/// `M` vectors travel together; more than `dim` of them speed up convergence. The number of
-/// steps is capped by `work` for a level, in entries times applications: this never stalls, and ends
-/// with the best vectors found.
-pub(super) fn eigenvectors<const M: usize>(
-    ctx: &Context,
-    graph: Part<'_>,
-    dim: usize,
-    seed: u64,
-    work: u64,
-) -> Result<Vec<f64>> {
-    let walk = Walk::new(ctx, graph, &[]);
-    if walk.n() <= DENSE {
-        let (vectors, width) = dense(&walk)?;
-        let symmetric = (0..walk.n()).flat_map(|v| {
-            let scale = f64::from(walk.degree[v]).sqrt();
-            let row = &vectors[v * width..(v + 1) * width];
-            (0..dim)
-                .map(move |k| row.get(k).map_or(0.0, |x| x * scale))
-                .collect::<Vec<_>>()
-        });
-        return Ok(normalised(symmetric.collect(), dim));
-    }
-    let task = Task {
-        ctx,
-        dim,
-        seed,
-        work,
-    };
-    let x = task.level::<M>(&walk, 0)?;
-    let symmetric = x.iter().zip(&walk.degree).flat_map(|(x, &d)| {
-        let scale = f64::from(d).sqrt();
-        x[..dim].iter().map(move |&x| f64::from(x) * scale)
-    });
-    Ok(normalised(symmetric.collect(), dim))
-}
-
 /// What is solved, on all levels.
-struct Task<'a> {
-    ctx: &'a Context,
-    dim: usize,
-    seed: u64,
-    work: u64,
+pub(super) struct Task<'a> {
+    pub(super) ctx: &'a Context,
+    /// Of the graph of which this is a part.
+    pub(super) hierarchy: &'a Hierarchy,
+    pub(super) dim: usize,
+    pub(super) seed: u64,
+    /// What caps the steps of a level, in entries times applications.
+    pub(super) work: u64,
 }
 
 impl Task<'_> {
+    /// The `dim` eigenvectors of L = 1 - D^-1/2 A D^-1/2 that follow the trivial one, in order of
+    /// eigenvalue, each of length 1 and with its largest entry positive; n x `dim`, row-major. `rows`
+    /// are those of the graph in the hierarchy.
+    ///
+    /// `M` vectors travel together; more than `dim` of them speed up convergence. The number of steps
+    /// is capped: this never stalls, and ends with the best vectors found.
+    pub(super) fn eigenvectors<const M: usize>(
+        &self,
+        graph: Part<'_>,
+        rows: Range<usize>,
+    ) -> Result<Vec<f64>> {
+        let dim = self.dim;
+        let walk = Walk::new(self.ctx, graph, &[]);
+        if walk.n() <= DENSE {
+            let (vectors, width) = dense(&walk)?;
+            let symmetric = (0..walk.n()).flat_map(|v| {
+                let scale = f64::from(walk.degree[v]).sqrt();
+                let row = &vectors[v * width..(v + 1) * width];
+                (0..dim)
+                    .map(move |k| row.get(k).map_or(0.0, |x| x * scale))
+                    .collect::<Vec<_>>()
+            });
+            return Ok(normalised(symmetric.collect(), dim));
+        }
+        let x = self.level::<M>(&walk, rows, 0)?;
+        let symmetric = x.iter().zip(&walk.degree).flat_map(|(x, &d)| {
+            let scale = f64::from(d).sqrt();
+            x[..dim].iter().map(move |&x| f64::from(x) * scale)
+        });
+        Ok(normalised(symmetric.collect(), dim))
+    }
+
     /// The block of one level: a coarser level's, carried over and refined.
-    fn level<const M: usize>(&self, walk: &Walk<'_>, depth: u64) -> Result<Block<M>> {
-        let (ctx, seed) = (self.ctx, self.seed);
-        let n = walk.n();
+    fn level<const M: usize>(
+        &self,
+        walk: &Walk<'_>,
+        rows: Range<usize>,
+        depth: usize,
+    ) -> Result<Block<M>> {
+        let (ctx, n) = (self.ctx, walk.n());
+        let noise = |v, k| noise(self.seed, depth as u64, v, k);
         if n <= DENSE {
             let (vectors, width) = dense(walk)?;
             return Ok((0..n)
                 .map(|v| {
-                    std::array::from_fn(|k| {
+                    Row(std::array::from_fn(|k| {
                         if k < width {
                             vectors[v * width + k] as f32
                         } else {
-                            noise(seed, depth, v, k)
+                            noise(v, k)
                         }
-                    })
+                    }))
                 })
                 .collect());
         }
-        let aggregates = coarsen::aggregate(ctx, walk.graph, 0.0)?;
-        let mut x: Block<M> = if aggregates.count as f64 > 0.9 * n as f64 {
-            (0..n)
-                .map(|v| std::array::from_fn(|k| noise(seed, depth, v, k)))
-                .collect()
-        } else {
-            let Contracted { graph, mut inside } =
-                coarsen::contract(ctx, walk.graph, &aggregates, 0.0)?;
-            for (v, &w) in walk.inside.iter().enumerate() {
-                inside[aggregates.of[v] as usize] += w;
+        let mut x: Block<M> = match self.hierarchy.aggregates(depth, &rows) {
+            None => (0..n)
+                .map(|v| Row(std::array::from_fn(|k| noise(v, k))))
+                .collect(),
+            Some((aggregates, coarser)) => {
+                let Contracted { graph, mut inside } =
+                    coarsen::contract(ctx, walk.graph, &aggregates, 0.0)?;
+                let Aggregates { of, .. } = aggregates;
+                for (&c, &w) in of.iter().zip(walk.inside) {
+                    inside[c as usize] += w;
+                }
+                let walk = Walk::new(ctx, Part::whole(&graph), &inside);
+                let coarse = self.level::<M>(&walk, coarser, depth + 1)?;
+                of.iter().map(|&c| coarse[c as usize]).collect()
             }
-            let walk = Walk::new(ctx, Part::whole(&graph), &inside);
-            let coarse = self.level::<M>(&walk, depth + 1)?;
-            aggregates.of.iter().map(|&c| coarse[c as usize]).collect()
         };
-        self.refine(walk, &mut x, depth)?;
+        self.refine(walk, &mut x, depth as u64)?;
         Ok(x)
     }
 
@@ -114,11 +118,13 @@ impl Task<'_> {
             dim,
             seed,
             work,
+            ..
         } = *self;
-        let mut y: Block<M> = vec![[0.0; M]; walk.n()];
+        let mut y: Block<M> = vec![Row([0.0; M]); walk.n()];
         let entries = walk.graph.nnz() + walk.n() as u64;
         let fewest = FEWEST.min(WORK / entries);
         let cap = (work / entries).max(fewest).clamp(LEAST, MOST) as usize;
+        let degree = DEGREE.min(cap);
         let mut applied = 0;
         // A little smoothing first, so that the steps of the carried-over block do not count as
         // large Ritz values.
@@ -156,7 +162,7 @@ impl Task<'_> {
             let first = -half / centre;
             let mut sigma = first;
             walk.apply(ctx, x, &mut y, (sigma / half, centre, 0.0));
-            for _ in 1..DEGREE {
+            for _ in 1..degree {
                 let next = 1.0 / (2.0 / first - sigma);
                 walk.apply(ctx, &y, x, (2.0 * next / half, centre, -sigma * next));
                 std::mem::swap(x, &mut y);
@@ -164,7 +170,7 @@ impl Task<'_> {
                 ctx.cancel().check()?;
             }
             std::mem::swap(x, &mut y);
-            applied += DEGREE;
+            applied += degree;
         }
     }
 }

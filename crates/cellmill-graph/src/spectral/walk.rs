@@ -6,6 +6,10 @@ use rayon::prelude::*;
 
 /// Rows in a task; sums are added up task by task, in order.
 const ROWS: usize = 2048;
+/// Bytes of a block of vectors from which on most of its rows are in no cache ...
+const FAR: usize = 128 << 20;
+/// ... and are asked for so many rows ahead.
+const AHEAD: usize = 2;
 
 /// One level: a graph with self-loops, and the degree of each vertex.
 pub(super) struct Walk<'a> {
@@ -17,7 +21,28 @@ pub(super) struct Walk<'a> {
 }
 
 /// `M` vectors, one row a vertex.
-pub(super) type Block<const M: usize> = Vec<[f32; M]>;
+pub(super) type Block<const M: usize> = Vec<Row<M>>;
+
+/// A row of a block. Of eight numbers, none lies across two cache lines.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(32))]
+pub(super) struct Row<const M: usize>(pub(super) [f32; M]);
+
+impl<const M: usize> std::ops::Deref for Row<M> {
+    type Target = [f32; M];
+
+    #[inline(always)]
+    fn deref(&self) -> &[f32; M] {
+        &self.0
+    }
+}
+
+impl<const M: usize> std::ops::DerefMut for Row<M> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [f32; M] {
+        &mut self.0
+    }
+}
 
 /// An `M` x `M` matrix of sums.
 pub(super) type Gram<const M: usize> = [[f64; M]; M];
@@ -50,12 +75,16 @@ impl<'a> Walk<'a> {
     ) {
         let identity = (scale * (1.0 - shift)) as f32;
         let (scale, keep) = (scale as f32, keep as f32);
+        let far = size_of_val(&x[..]) >= FAR;
         ctx.pool().install(|| {
             out.par_chunks_mut(ROWS)
                 .enumerate()
                 .for_each(|(task, out)| {
                     for (i, out) in out.iter_mut().enumerate() {
                         let v = task * ROWS + i;
+                        if far {
+                            self.graph.expect_entries(v + AHEAD, x);
+                        }
                         let inside = self.inside.get(v).map_or(0.0, |&w| w as f32);
                         let mut sum = x[v].map(|x| inside * x);
                         for (j, w) in self.graph.edges(v) {
@@ -90,7 +119,7 @@ impl<'a> Walk<'a> {
                     let mut sums = [[0.0; M]; M];
                     for ((x, y), &d) in x.iter().zip(y).zip(degree) {
                         let y = y.map(f64::from);
-                        for (sums, &x) in sums.iter_mut().zip(x) {
+                        for (sums, &x) in sums.iter_mut().zip(x.iter()) {
                             let x = f64::from(x) * f64::from(d);
                             for k in 0..M {
                                 sums[k] += x * y[k];
@@ -160,7 +189,7 @@ impl<'a> Walk<'a> {
                             out[k] += x * row[k];
                         }
                     }
-                    *x = out;
+                    *x = Row(out);
                 }
             });
         });

@@ -2,7 +2,7 @@
 
 use crate::WeightedGraph;
 use crate::graph::Part;
-use crate::spectral::coarsen;
+use crate::spectral::{Hierarchy, coarsen};
 use cellmill_engine::{Context, Result};
 
 /// Coarsening ends at this many vertices.
@@ -13,8 +13,13 @@ const COARSEST: usize = 64;
 /// replaced by its members. Vertices that are connected follow each other without others between
 /// them. Entries below `least` are not there.
 ///
-/// It depends neither on communities nor on the initial layout.
-pub(crate) fn order(ctx: &Context, graph: &WeightedGraph, mut least: f32) -> Result<Vec<u32>> {
+/// It depends neither on communities nor on the initial layout. What the aggregates are in that order
+/// comes with it.
+pub(crate) fn order(
+    ctx: &Context,
+    graph: &WeightedGraph,
+    mut least: f32,
+) -> Result<(Vec<u32>, Hierarchy)> {
     let mut levels = Vec::new();
     let mut coarsest: Option<WeightedGraph> = None;
     loop {
@@ -23,26 +28,31 @@ pub(crate) fn order(ctx: &Context, graph: &WeightedGraph, mut least: f32) -> Res
             break;
         }
         let aggregates = coarsen::aggregate(ctx, current, least)?;
-        if aggregates.count as f64 > 0.9 * current.n() as f64 {
+        if aggregates.count() as f64 > 0.9 * current.n() as f64 {
             break;
         }
         let next = coarsen::contract(ctx, current, &aggregates, least)?.graph;
-        levels.push(aggregates);
+        levels.push((aggregates.starts, aggregates.members));
         coarsest = Some(next);
         // What is in a coarser graph counts.
         least = 0.0;
     }
     let mut order = breadth_first(coarsest.as_ref().unwrap_or(graph), least);
-    for aggregates in levels.iter().rev() {
-        let (starts, members) = aggregates.members();
+    let mut finest_last = Vec::with_capacity(levels.len());
+    for (starts, members) in levels.into_iter().rev() {
         let mut finer = Vec::with_capacity(members.len());
+        let mut begins = Vec::with_capacity(starts.len());
+        begins.push(0);
         for c in order {
             let of_c = starts[c as usize] as usize..starts[c as usize + 1] as usize;
             finer.extend_from_slice(&members[of_c]);
+            begins.push(finer.len() as u32);
         }
         order = finer;
+        finest_last.push(begins);
     }
-    Ok(order)
+    finest_last.reverse();
+    Ok((order, Hierarchy::new(finest_last)))
 }
 
 fn breadth_first(graph: &WeightedGraph, least: f32) -> Vec<u32> {
@@ -85,7 +95,7 @@ mod tests {
         // A ring whose vertices are numbered in a scattered order.
         let graph = ring(n, 1201);
         let ctx = Context::quiet(1).unwrap();
-        let order = order(&ctx, &graph, 0.0).unwrap();
+        let (order, _) = order(&ctx, &graph, 0.0).unwrap();
         let mut rank = vec![usize::MAX; n];
         for (place, &v) in order.iter().enumerate() {
             assert_eq!(rank[v as usize], usize::MAX);
@@ -116,7 +126,7 @@ mod tests {
         edges.extend((0..n - 1).map(|v| (v, v + 1, 0.01)));
         let graph = crate::spectral::tests::symmetric(n, edges);
         let ctx = Context::quiet(2).unwrap();
-        let order = order(&ctx, &graph, 0.1).unwrap();
+        let (order, _) = order(&ctx, &graph, 0.1).unwrap();
         let mut component = vec![usize::MAX; n];
         for start in 0..n {
             let mut stack = vec![start];

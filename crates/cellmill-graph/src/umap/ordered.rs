@@ -2,7 +2,8 @@
 
 use super::{check_graph, order};
 use crate::relabel::{back_from, relabelled};
-use crate::{Handed, Rows, WeightedGraph, spectral};
+use crate::spectral::{self, Hierarchy};
+use crate::{Handed, Rows, WeightedGraph};
 use cellmill_engine::{Context, Reservation, Result};
 
 /// A graph whose vertices are in an order of its own, in which neighbours are near in memory and
@@ -13,6 +14,7 @@ pub struct Ordered {
     pub(super) graph: Handed<'static>,
     /// The vertex at each place.
     pub(super) order: Vec<u32>,
+    hierarchy: Hierarchy,
     pub(super) memory: Reservation,
     /// The smallest weight that counts.
     pub(super) least: f32,
@@ -36,13 +38,14 @@ impl Ordered {
         let (n, nnz) = (graph.n() as u64, graph.nnz());
         let reserve = |bytes| ctx.budget().reserve(bytes, "the layout's graph");
         let (copy, memory) = (reserve(WeightedGraph::bytes(n, nnz))?, reserve(PLACES * n)?);
-        let order = order::order(ctx, &graph, least)?;
+        let (order, hierarchy) = order::order(ctx, &graph, least)?;
         let mut ordered = relabelled(ctx, &graph, &order)?;
         drop(graph);
         ordered.keep(|weight| weight >= least);
         Ok(Self {
             graph: Handed::given(ordered, Some(copy)),
             order,
+            hierarchy,
             memory,
             least,
         })
@@ -61,13 +64,14 @@ impl Ordered {
         dim: usize,
         seed: u64,
     ) -> Result<Vec<f32>> {
-        let layout = spectral::layout(ctx, &self.graph, &self.order, points, dim, seed)?;
+        let order = (&self.order[..], &self.hierarchy);
+        let layout = spectral::layout(ctx, &self.graph, order, points, dim, seed)?;
         Ok(back_from(&self.order, &layout, dim))
     }
 }
 
-/// Bytes of a vertex's place, and once more while the graph is ordered.
-const PLACES: u64 = 8;
+/// Bytes of a vertex's place, once more while the graph is ordered, and of the hierarchy.
+const PLACES: u64 = 12;
 
 /// Bytes that [`super::ordered`] reserves for a graph of `n` vertices and `nnz` entries, the graph
 /// itself not counted.
