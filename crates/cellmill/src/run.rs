@@ -4,7 +4,6 @@ mod counts_read;
 mod elsewhere;
 mod genes_read;
 mod quality;
-mod trim;
 mod waiting;
 
 pub use counts_read::{CountsRead, counts_of_state, counts_reduction, read_counts};
@@ -21,11 +20,10 @@ use crate::result::{self, Keep, ResultFile};
 use crate::slot::{Slot, dict, float};
 use crate::{Error, Result, keys, needs, pp, tl};
 use cellmill_engine::{Context, Event, Reservation, Source};
-use cellmill_graph::{KnnGraph, Points, fuzzy, fuzzy_simplicial_set, leiden, umap};
+use cellmill_graph::{KnnGraph, Points, fuzzy, fuzzy_simplicial_set, give_back, leiden, umap};
 use cellmill_io::H5ad;
 use std::path::Path;
 use tl::leiden::Keeper;
-use trim::give_back;
 use waiting::{ScoreRows, Waiting, WaitingDistances, WaitingGraph};
 
 /// What a run found, for the summary at the end.

@@ -109,7 +109,7 @@ fn cells(ctx: &Context, isa: Isa, points: &Prepared, seed: u64) -> Result<(Vec<u
     let leaders = Leaders::new(isa, points, &groups);
     let nearest = leaders.join(ctx, isa, points, FIRST_AMONG)?;
     let (starts, members) = gather(nearest.iter().map(|joined| &joined[..1]), count);
-    drop((nearest, places));
+    drop((nearest, places, leaders));
     let groups: Vec<&[u32]> = starts
         .windows(2)
         .map(|ends| &members[ends[0] as usize..ends[1] as usize])

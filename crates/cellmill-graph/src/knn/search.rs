@@ -6,7 +6,7 @@ use super::plan::{self, Plan};
 use super::prepare::{Prepared, point_bytes};
 use super::{Metric, finish, pull};
 use crate::kernel::{Isa, JOINED, list_length};
-use crate::{KnnGraph, Points};
+use crate::{KnnGraph, Points, give_back};
 use cellmill_engine::{Context, Error, Event, Reservation, Result};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,6 +120,7 @@ impl<'a> Search<'a> {
         let n = points.n() as u64;
         let order = plan.order;
         drop((plan.starts, plan.members, plan_memory));
+        give_back();
         ctx.pool().install(|| {
             let _nearest = ctx
                 .budget()
@@ -160,6 +161,7 @@ pub(super) fn begin(
     let planning = reserve(PLANNING_BYTES)?;
     let (plan, prepared) = plan::plan(ctx, isa, points, metric, seed)?;
     drop(planning);
+    give_back();
     Ok((plan, prepared, reserve(PLAN_BYTES)?))
 }
 
