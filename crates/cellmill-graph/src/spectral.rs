@@ -200,6 +200,7 @@ fn connected(
         dim,
         seed,
         work: (solve::WORK as f64 * share) as u64,
+        of_all: solve::WORK,
     };
     match width(dim) {
         8 => task.eigenvectors::<8>(part, rows),

@@ -31,8 +31,10 @@ pub(super) struct Task<'a> {
     pub(super) hierarchy: &'a Hierarchy,
     pub(super) dim: usize,
     pub(super) seed: u64,
-    /// What caps the steps of a level, in entries times applications.
+    /// What caps the steps of a level, in entries times applications ...
     pub(super) work: u64,
+    /// ... and that of all components together, which says whether steps are cheap.
+    pub(super) of_all: u64,
 }
 
 impl Task<'_> {
@@ -118,11 +120,12 @@ impl Task<'_> {
             dim,
             seed,
             work,
+            of_all,
             ..
         } = *self;
         let mut y: Block<M> = vec![Row([0.0; M]); walk.n()];
         let entries = walk.graph.nnz() + walk.n() as u64;
-        let fewest = FEWEST.min(WORK / entries);
+        let fewest = FEWEST.min(of_all / entries);
         let cap = (work / entries).max(fewest).clamp(LEAST, MOST) as usize;
         let degree = DEGREE.min(cap);
         let mut applied = 0;
@@ -309,4 +312,40 @@ fn normalised(mut columns: Vec<f64>, dim: usize) -> Vec<f64> {
 
 fn noise(seed: u64, depth: u64, v: usize, k: usize) -> f32 {
     (random::unit(random::word(seed, 1000 + depth * 64 + k as u64, v as u64)) - 0.5) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spectral::tests::symmetric;
+
+    #[test]
+    fn few_steps_end_near_the_vector_that_many_find() {
+        // A strip of six rows, and aggregates of two columns, of two of these, and so on.
+        let (length, width) = (1024, 6);
+        let n = length * width;
+        let along = (0..n - width).map(|v| (v, v + width, 1.0 - 0.5 * (v % 7) as f32 / 7.0));
+        let across = (0..n).filter(|v| v % width > 0).map(|v| (v, v - 1, 0.5));
+        let graph = symmetric(n, along.chain(across));
+        let mut levels = vec![(0..=n as u32).step_by(2 * width).collect()];
+        let halved = |count: u32| (0..=count).step_by(2).collect::<Vec<u32>>();
+        levels.extend([512, 256].map(halved));
+        let hierarchy = Hierarchy::new(levels);
+        let ctx = Context::quiet(2).unwrap();
+        let found = |work| {
+            let task = Task {
+                ctx: &ctx,
+                hierarchy: &hierarchy,
+                dim: 1,
+                seed: 0,
+                work,
+                of_all: work,
+            };
+            task.eigenvectors::<8>(Part::whole(&graph), 0..n).unwrap()
+        };
+        let (many, few) = (found(WORK), found(0));
+        assert!(many != few);
+        let cosine: f64 = many.iter().zip(&few).map(|(a, b)| a * b).sum();
+        assert!(cosine.abs() > 0.999, "{cosine}");
+    }
 }
