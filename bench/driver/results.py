@@ -126,7 +126,10 @@ def size(rows: list[dict]) -> list[str]:
     ]
     said += ["", *table(["quality", *(label for _, label, _ in QUALITY)], body)]
     notes = []
+    processors = {row["machine"]["processor"] for row in rows}
     for row in rows:
+        if len(processors) > 1:
+            notes.append(f"- {name_of(row)}: on {row['machine']['processor']}.")
         if row["status"] != "done":
             notes.append(f"- {name_of(row)}: {row['status']}, {row['why'].rstrip('.')}.")
         for why, of in reasons(row).items():
