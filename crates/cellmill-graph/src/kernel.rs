@@ -7,8 +7,8 @@
 //! the lanes are. Sums within one pair use sixteen running sums, added in one fixed order. Where the machine has no fused multiply-add the portable
 //! kernel computes it in software: right, and slow.
 //!
-//! This module and its children hold the unsafe code of the crate, behind safe functions that
-//! check lengths and never run an instruction set that the machine lacks.
+//! This module and its children hold the unsafe code of the crate but for one call in `trim`, behind
+//! safe functions that check lengths and never run an instruction set that the machine lacks.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

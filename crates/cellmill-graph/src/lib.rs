@@ -1,8 +1,8 @@
 //! Graphs over points: neighbours, fuzzy sets, communities, layouts.
 //!
 //! This crate knows points and sparse graphs in memory, and nothing of cells, files or Python.
-//! Its SIMD kernels live in `kernel`, with `trim` the only place of unsafe code in this crate. No
-//! result depends on the number of threads.
+//! Its SIMD kernels live in `kernel`: unsafe code is there, and in one call in `trim`, nowhere else in
+//! this crate. No result depends on the number of threads.
 
 pub mod fuzzy;
 pub mod graph;

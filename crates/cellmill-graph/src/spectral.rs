@@ -90,8 +90,8 @@ const LAYOUT_BYTES: u64 = 12;
 /// Bytes of the components, a vertex.
 const PARTS_BYTES: u64 = 12;
 
-/// Two blocks of vectors and the degrees, and half as much again on all coarser levels,
-/// whose graphs are at most as large as this one.
+/// Two blocks of vectors, the degrees and which aggregate each vertex is in, and half as much again on
+/// all coarser levels, whose graphs are at most as large as this one.
 fn solve_bytes(n: u64, nnz: u64, dim: usize) -> u64 {
     n * (12 * width(dim) as u64 + 28) + 8 * nnz
 }
@@ -193,14 +193,13 @@ fn connected(
     let part = Part::of(graph, rows.clone());
     let bytes = solve_bytes(part.n() as u64, part.nnz(), dim);
     let _solving = ctx.budget().reserve(bytes, "the spectral layout")?;
-    let share = part.nnz() as f64 / graph.nnz() as f64;
     let task = solve::Task {
         ctx,
         hierarchy,
         dim,
         seed,
-        work: (solve::WORK as f64 * share) as u64,
-        of_all: solve::WORK,
+        work: solve::WORK,
+        share: part.nnz() as f64 / graph.nnz() as f64,
     };
     match width(dim) {
         8 => task.eigenvectors::<8>(part, rows),

@@ -210,9 +210,11 @@ impl Ordered {
         let Self {
             graph,
             order,
+            hierarchy,
             memory: _places,
             ..
         } = self;
+        drop(hierarchy);
         let begin = in_order(&order, init, d);
         let layout = match d {
             2 if n > SEQUENTIAL => parallel::layout::<2>(ctx, graph, &begin, parameters, n_epochs)?,

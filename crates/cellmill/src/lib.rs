@@ -1,4 +1,5 @@
 //! Single-cell atlases, out of core: from counts to clusters and pictures.
+#![forbid(unsafe_code)]
 
 pub mod convert;
 pub mod counts;

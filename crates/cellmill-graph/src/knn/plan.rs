@@ -121,7 +121,7 @@ fn cells(ctx: &Context, isa: Isa, points: &Prepared, seed: u64) -> Result<(Vec<u
     let among = (24 * count.isqrt()).clamp(FIRST_AMONG, MOST_AMONG);
     let nearest = leaders.join(ctx, isa, points, among)?;
     let (starts, mut members) = gather(nearest.iter().map(|joined| &joined[..]), count);
-    drop(nearest);
+    drop((nearest, leaders));
 
     let largest = LARGEST * JOINED * POINTS_A_LEADER;
     let mut rest = &mut members[..];

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// Aggregates of vertices, aggregates of these, and so on. The vertices of each level come in an order
 /// in which the members of an aggregate follow each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hierarchy {
     /// Of each level, finest first: where the members of each vertex of the next one begin, and the
     /// end.
@@ -21,7 +21,7 @@ impl Hierarchy {
     /// The aggregates of some vertices of a level, numbered from the first of them on, and which
     /// vertices of the next level they are; `None` beyond the last level, and for vertices that are
     /// not whole aggregates.
-    pub(super) fn aggregates(
+    pub(crate) fn aggregates(
         &self,
         level: usize,
         vertices: &Range<usize>,

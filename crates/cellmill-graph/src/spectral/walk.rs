@@ -9,7 +9,7 @@ const ROWS: usize = 2048;
 /// Bytes of a block of vectors from which on most of its rows are in no cache ...
 const FAR: usize = 128 << 20;
 /// ... and are asked for so many rows ahead.
-const AHEAD: usize = 2;
+const FAR_AHEAD: usize = 2;
 
 /// One level: a graph with self-loops, and the degree of each vertex.
 pub(super) struct Walk<'a> {
@@ -65,6 +65,12 @@ impl<'a> Walk<'a> {
         self.graph.n()
     }
 
+    /// A block of zeros, written by all threads.
+    pub(super) fn zeros<const M: usize>(&self, ctx: &Context) -> Block<M> {
+        let rows = (0..self.n()).into_par_iter().with_min_len(ROWS);
+        ctx.pool().install(|| rows.map(|_| Row([0.0; M])).collect())
+    }
+
     /// out = `scale` (L x - `shift` x) + `keep` out, with L = 1 - D^-1 A.
     pub(super) fn apply<const M: usize>(
         &self,
@@ -83,7 +89,7 @@ impl<'a> Walk<'a> {
                     for (i, out) in out.iter_mut().enumerate() {
                         let v = task * ROWS + i;
                         if far {
-                            self.graph.expect_entries(v + AHEAD, x);
+                            self.graph.expect_entries(v + FAR_AHEAD, x);
                         }
                         let inside = self.inside.get(v).map_or(0.0, |&w| w as f32);
                         let mut sum = x[v].map(|x| inside * x);

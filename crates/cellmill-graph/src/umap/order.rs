@@ -5,7 +5,7 @@ use crate::graph::Part;
 use crate::spectral::{Hierarchy, coarsen};
 use cellmill_engine::{Context, Result};
 
-/// Coarsening ends at this many vertices.
+/// Coarsening ends at this many vertices that have entries.
 const COARSEST: usize = 64;
 
 /// The vertices in an order that follows the graph alone: it is coarsened by aggregation, the
@@ -24,11 +24,16 @@ pub(crate) fn order(
     let mut coarsest: Option<WeightedGraph> = None;
     loop {
         let current = Part::whole(coarsest.as_ref().unwrap_or(graph));
-        if current.n() <= COARSEST {
+        // Vertices of their own, and parts that are down to one, stay as they are: they would hide how
+        // the others shrink.
+        let joined = |&v: &usize| current.edges(v).any(|(_, w)| w >= least);
+        let joined = (0..current.n()).filter(joined).count();
+        if joined <= COARSEST {
             break;
         }
         let aggregates = coarsen::aggregate(ctx, current, least)?;
-        if aggregates.count() as f64 > 0.9 * current.n() as f64 {
+        let left = (aggregates.count() + joined).saturating_sub(current.n());
+        if left as f64 > 0.9 * joined as f64 {
             break;
         }
         let next = coarsen::contract(ctx, current, &aggregates, least)?.graph;
