@@ -2,7 +2,6 @@
 
 use crate::WeightedGraph;
 use crate::graph::Part;
-use crate::kernel::AHEAD;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
@@ -79,9 +78,6 @@ pub(crate) fn aggregate(ctx: &Context, graph: Part<'_>, least: f32) -> Result<Ag
     for v in 0..n {
         if v % VERTICES == 0 {
             ctx.cancel().check()?;
-        }
-        if of.get(v + AHEAD) == Some(&NONE) {
-            graph.expect_entries(v + AHEAD, &of);
         }
         if of[v] != NONE {
             continue;
