@@ -1,11 +1,10 @@
 //! The SIMD kernels, chosen at run time: those of the neighbour search, one file for each
 //! instruction set, those of the layout in `layout`, and that of the fuzzy set in `smooth`.
 //!
-//! Every instruction set gives the same bits. Pairs in a cell are compared in whole numbers, whose
-//! sums are exact. Between points and leaders inner products of many pairs run along the lanes, so
-//! that each pair is one chain of fused multiply-adds in the order of the coordinates, however wide
-//! the lanes are. Sums within one pair use sixteen running sums, added in one fixed order. Where the machine has no fused multiply-add the portable
-//! kernel computes it in software: right, and slow.
+//! Every instruction set gives the same bits. Pairs in a cell, and points and leaders, are compared in
+//! whole numbers, whose sums are exact. Sums within one pair use sixteen running sums, added in one
+//! fixed order. Where the machine has no fused multiply-add the portable kernel computes it in
+//! software: right, and slow.
 //!
 //! This module and its children hold the unsafe code of the crate but for one call in `trim`, behind
 //! safe functions that check lengths and never run an instruction set that the machine lacks.
@@ -24,7 +23,7 @@ mod rows;
 mod smooth;
 
 pub(crate) use cell::{CellPanels, Digits, gather_cell, search_pairs};
-pub(crate) use leaders::{JOINED, Panels, nearest_leaders, tile_distances};
+pub(crate) use leaders::{JOINED, near_panel, nearest_leaders};
 pub(crate) use rows::{
     empty, key, list_length, merge_rows, projections, sequential_norms, squared_distances,
 };
@@ -122,36 +121,11 @@ pub(crate) const TILE_ROWS: usize = 8;
 /// See [`TILE_ROWS`].
 pub(crate) const PANEL: usize = 32;
 
-/// The rows of a tile: where each row's coordinates are.
-#[derive(Clone, Copy)]
-struct TileRows {
-    first: [*const f32; TILE_ROWS],
-    norms: [f32; TILE_ROWS],
-}
-
-/// The columns of a tile: 32 points, coordinate by coordinate.
-#[derive(Clone, Copy)]
-struct TileColumns<'a> {
-    panel: &'a [Lanes],
-    norms: &'a [f32; PANEL],
-    limits: &'a [f32; PANEL],
-}
-
-/// Squared distances of a tile, row by row.
-type Tile = [[f32; PANEL]; TILE_ROWS];
-
 /// What an instruction set has to offer.
 ///
 /// The methods are `inline(always)` and carry no `target_feature` themselves: they are inlined
 /// into functions that do.
 trait Kernel {
-    /// Squared distances of 8 x 32 pairs; bit `c` of mask `r` is set where one is at most the
-    /// column's limit. NaN norms never set a bit. The panel holds `d` coordinates.
-    ///
-    /// # Safety
-    /// The machine has the instruction set; every `first[r] + k` for k < d can be read.
-    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS];
-
     /// Squared distances of 8 x 32 pairs in whole numbers, from the points r0.. of one side to
     /// those of the other; bit `c` of mask `r` is set where the distance is at most the larger
     /// limit of both.

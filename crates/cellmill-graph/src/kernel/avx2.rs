@@ -1,7 +1,7 @@
 //! AVX2 with FMA: a tile is done in four parts of 4 rows by two registers.
 
 use super::cell::{Block, CellTile, GATHERED, ROUND, Side};
-use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS};
 use std::arch::x86_64::*;
 
 /// Rows of a part: eight sums, two columns and a row value fit the sixteen registers.
@@ -10,48 +10,6 @@ const ROWS: usize = 4;
 pub(super) struct Avx2;
 
 impl Kernel for Avx2 {
-    #[inline(always)]
-    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS] {
-        let mut masks = [0u32; TILE_ROWS];
-        // SAFETY: the caller has the instruction set and lets every row be read for as many
-        // steps as the panel has; a Lanes is 64 aligned bytes; norms, limits and each row of
-        // `out` are 32 floats, of which `16 * half + 8 * part` is at most the 24th.
-        unsafe {
-            let two = _mm256_set1_ps(2.0);
-            for r0 in (0..TILE_ROWS).step_by(ROWS) {
-                for half in 0..2 {
-                    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-                    let mut first: [*const f32; ROWS] = std::array::from_fn(|r| rows.first[r0 + r]);
-                    for coordinate in columns.panel.chunks_exact(2) {
-                        let lanes = coordinate[half].0.as_ptr();
-                        let a = _mm256_load_ps(lanes);
-                        let b = _mm256_load_ps(lanes.add(8));
-                        for r in 0..ROWS {
-                            let x = _mm256_set1_ps(*first[r]);
-                            first[r] = first[r].wrapping_add(1);
-                            sums[r][0] = _mm256_fmadd_ps(x, a, sums[r][0]);
-                            sums[r][1] = _mm256_fmadd_ps(x, b, sums[r][1]);
-                        }
-                    }
-                    for r in 0..ROWS {
-                        let norm = _mm256_set1_ps(rows.norms[r0 + r]);
-                        for (part, &products) in sums[r].iter().enumerate() {
-                            let at = 16 * half + 8 * part;
-                            let norms = _mm256_loadu_ps(columns.norms.as_ptr().add(at));
-                            let limits = _mm256_loadu_ps(columns.limits.as_ptr().add(at));
-                            let sum = _mm256_add_ps(norm, norms);
-                            let square = _mm256_fnmadd_ps(two, products, sum);
-                            _mm256_storeu_ps(out[r0 + r].as_mut_ptr().add(at), square);
-                            let within = _mm256_cmp_ps::<_CMP_LE_OQ>(square, limits);
-                            masks[r0 + r] |= (_mm256_movemask_ps(within) as u32) << at;
-                        }
-                    }
-                }
-            }
-        }
-        masks
-    }
-
     #[inline(always)]
     unsafe fn cell_tile(
         rows: Side,

@@ -2,54 +2,12 @@
 //! and added in one instruction.
 
 use super::cell::{Block, CellTile, GATHERED, ROUND, Side};
-use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS};
 use std::arch::x86_64::*;
 
 pub(super) struct Avx512<const VNNI: bool>;
 
 impl<const VNNI: bool> Kernel for Avx512<VNNI> {
-    #[inline(always)]
-    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS] {
-        // SAFETY: the caller has the instruction set and lets every row be read for as many
-        // steps as the panel has; a Lanes is 64 aligned bytes; norms, limits and each row of
-        // `out` are 32 floats.
-        unsafe {
-            let mut sums = [[_mm512_setzero_ps(); 2]; TILE_ROWS];
-            let mut first = rows.first;
-            for coordinate in columns.panel.chunks_exact(2) {
-                let a = _mm512_load_ps(coordinate[0].0.as_ptr());
-                let b = _mm512_load_ps(coordinate[1].0.as_ptr());
-                for r in 0..TILE_ROWS {
-                    let x = _mm512_set1_ps(*first[r]);
-                    first[r] = first[r].wrapping_add(1);
-                    sums[r][0] = _mm512_fmadd_ps(x, a, sums[r][0]);
-                    sums[r][1] = _mm512_fmadd_ps(x, b, sums[r][1]);
-                }
-            }
-            let two = _mm512_set1_ps(2.0);
-            let norms = [
-                _mm512_loadu_ps(columns.norms.as_ptr()),
-                _mm512_loadu_ps(columns.norms.as_ptr().add(16)),
-            ];
-            let limits = [
-                _mm512_loadu_ps(columns.limits.as_ptr()),
-                _mm512_loadu_ps(columns.limits.as_ptr().add(16)),
-            ];
-            let mut masks = [0u32; TILE_ROWS];
-            for r in 0..TILE_ROWS {
-                let norm = _mm512_set1_ps(rows.norms[r]);
-                for half in 0..2 {
-                    let sum = _mm512_add_ps(norm, norms[half]);
-                    let square = _mm512_fnmadd_ps(two, sums[r][half], sum);
-                    _mm512_storeu_ps(out[r].as_mut_ptr().add(16 * half), square);
-                    let mask = _mm512_cmp_ps_mask::<_CMP_LE_OQ>(square, limits[half]);
-                    masks[r] |= u32::from(mask) << (16 * half);
-                }
-            }
-            masks
-        }
-    }
-
     #[inline(always)]
     unsafe fn cell_tile(
         rows: Side,

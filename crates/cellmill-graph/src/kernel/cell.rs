@@ -61,6 +61,12 @@ impl Digits {
         Self { factor, far }
     }
 
+    /// The factor of most points.
+    #[cfg(test)]
+    pub(super) fn factor(&self) -> f32 {
+        self.factor
+    }
+
     /// The factor of a point of this squared length.
     fn of(&self, norm: f32) -> f32 {
         if norm > self.far {
@@ -174,13 +180,45 @@ impl CellPanels {
                 .all(|norm| (0..=LONGEST_SQUARE).contains(norm))
     }
 
+    /// The number of points.
+    pub(super) fn len(&self) -> usize {
+        self.m
+    }
+
+    /// The number of panels.
+    pub(super) fn count(&self) -> usize {
+        self.norms.len()
+    }
+
+    /// Pairs of coordinates.
+    pub(super) fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The number of points of panel `p`.
+    pub(super) fn points_of(&self, p: usize) -> usize {
+        (self.m - p * PANEL).min(PANEL)
+    }
+
+    /// Panel `p` as a side of a tile.
+    #[inline(always)]
+    pub(super) fn side<'a>(&'a self, p: usize, limits: &'a [i32; PANEL]) -> Side<'a> {
+        Side {
+            panel: self.panel(p),
+            norms: &self.norms[p],
+            limits,
+        }
+    }
+
+    #[inline(always)]
     fn panel(&self, p: usize) -> &[Pairs] {
         &self.data[p * 2 * self.steps..][..2 * self.steps]
     }
 
     /// The points that panel `p` has, as bits.
-    fn present(&self, p: usize) -> u32 {
-        u32::MAX >> (PANEL - (self.m - p * PANEL).min(PANEL))
+    #[inline(always)]
+    pub(super) fn present(&self, p: usize) -> u32 {
+        u32::MAX >> (PANEL - self.points_of(p))
     }
 }
 
@@ -232,11 +270,7 @@ fn search_pairs_body<K: Kernel>(
             let q = p + apart;
             let present = panels.present(q);
             for r0 in (0..PANEL.min(m - p * PANEL)).step_by(TILE_ROWS) {
-                let side = |p: usize| Side {
-                    panel: panels.panel(p),
-                    norms: &panels.norms[p],
-                    limits: &limits[p],
-                };
+                let side = |p: usize| panels.side(p, &limits[p]);
                 // SAFETY: this body is inlined into functions that have the instruction set;
                 // both panels have as many pairs, and r0 is a multiple of eight below 32.
                 let mut masks = unsafe { K::cell_tile(side(p), r0, side(q), &mut tile) };

@@ -1,227 +1,245 @@
-//! Points against leaders, in tiles.
+//! Points against leaders, in the tiles and the whole numbers of a cell.
 
-use super::rows::{empty, key};
-use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, dispatched};
-
-/// Points in panels of 32, each panel coordinate by coordinate: `d` times two Lanes.
-#[derive(Debug, Clone)]
-pub(crate) struct Panels {
-    d: usize,
-    m: usize,
-    data: Vec<Lanes>,
-    /// Squared lengths; NaN beyond the last point, so that nothing is near the padding.
-    norms: Vec<[f32; PANEL]>,
-}
-
-impl Panels {
-    /// Gathers the points `ids` out of rows of `stride` Lanes.
-    pub(crate) fn gather(
-        points: &[Lanes],
-        stride: usize,
-        norms: &[f32],
-        d: usize,
-        ids: impl ExactSizeIterator<Item = usize>,
-    ) -> Self {
-        let m = ids.len();
-        let panels = m.div_ceil(PANEL);
-        let mut data = vec![Lanes::ZERO; panels * 2 * d];
-        let mut packed_norms = vec![[f32::NAN; PANEL]; panels];
-        for (at, id) in ids.enumerate() {
-            let (panel, column) = (at / PANEL, at % PANEL);
-            packed_norms[panel][column] = norms[id];
-            let row = points[id * stride..][..stride].as_flattened_lanes();
-            let panel = &mut data[panel * 2 * d..][..2 * d];
-            for (coordinate, &x) in panel.chunks_exact_mut(2).zip(row) {
-                coordinate[column / 16].0[column % 16] = x;
-            }
-        }
-        Self {
-            d,
-            m,
-            data,
-            norms: packed_norms,
-        }
-    }
-
-    fn panel(&self, p: usize) -> &[Lanes] {
-        &self.data[p * 2 * self.d..][..2 * self.d]
-    }
-}
-
-/// Lanes seen as the floats they hold.
-trait AsFlattenedLanes {
-    fn as_flattened_lanes(&self) -> &[f32];
-}
-
-impl AsFlattenedLanes for [Lanes] {
-    fn as_flattened_lanes(&self) -> &[f32] {
-        // SAFETY: a Lanes is sixteen floats without padding.
-        unsafe { std::slice::from_raw_parts(self.as_ptr().cast(), self.len() * 16) }
-    }
-}
-
-/// Eight rows of row-major points.
-#[inline(always)]
-fn leader_rows(leaders: &[Lanes], stride: usize, norms: &[f32], group: &[u32]) -> TileRows {
-    let row = |r: usize| {
-        leaders[group[r.min(group.len() - 1)] as usize * stride..][..stride].as_flattened_lanes()
-    };
-    TileRows {
-        first: std::array::from_fn(|r| row(r).as_ptr()),
-        norms: std::array::from_fn(|r| group.get(r).map_or(f32::NAN, |&id| norms[id as usize])),
-    }
-}
-
-dispatched! {
-    /// Squared distances from the (at most 32) points of the only panel to all leaders, into
-    /// `out`, 32 for each leader. Leaders are rows of `stride` Lanes.
-    pub(crate) fn tile_distances(
-        panel: &Panels, leaders: &[Lanes], stride: usize, norms: &[f32], out: &mut Vec<[f32; PANEL]>,
-    ) = tile_distances_body
-}
-
-#[inline(always)]
-fn tile_distances_body<K: Kernel>(
-    panel: &Panels,
-    leaders: &[Lanes],
-    stride: usize,
-    norms: &[f32],
-    out: &mut Vec<[f32; PANEL]>,
-) {
-    assert!(panel.norms.len() == 1 && stride * 16 >= panel.d);
-    let all: Vec<u32> = (0..norms.len() as u32).collect();
-    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
-    out.clear();
-    for group in all.chunks(TILE_ROWS) {
-        let rows = leader_rows(leaders, stride, norms, group);
-        let columns = TileColumns {
-            panel: panel.panel(0),
-            norms: &panel.norms[0],
-            limits: &[0.0; PANEL],
-        };
-        // SAFETY: this body is inlined into functions that have the instruction set; a leader
-        // has at least d floats.
-        unsafe { K::tile(&rows, columns, &mut tile) };
-        out.extend_from_slice(&tile[..group.len()]);
-    }
-}
+use super::cell::{CellPanels, CellTile};
+use super::rows::{empty, insert, worst};
+use super::{Kernel, PANEL, TILE_ROWS, dispatched};
 
 /// Leaders that a point joins.
 pub(crate) const JOINED: usize = 16;
+/// A row of a tile that has no limit of its own.
+const NO_LIMITS: [i32; PANEL] = [i32::MIN; PANEL];
+/// One panel in so many says with its first tile how far the near points are.
+const SAMPLED: usize = 4;
+/// Points for one of that sample.
+const SHARE: usize = SAMPLED * PANEL / TILE_ROWS;
 
 dispatched! {
-    /// The nearest sixteen of the leaders `among` for every point of the panels, nearest first,
-    /// as keys. Fewer than sixteen leaders leave the rest infinitely far.
+    /// The `among` points nearest to each point of panel `p`, itself included, as keys, nearest
+    /// first; all of them if there are fewer.
+    pub(crate) fn near_panel(panels: &CellPanels, p: usize, among: usize) -> Vec<Vec<u64>> = near_panel_body
+}
+
+#[inline(always)]
+fn near_panel_body<K: Kernel>(panels: &CellPanels, p: usize, among: usize) -> Vec<Vec<u64>> {
+    let columns = panels.points_of(p);
+    let mut near: Vec<Vec<u64>> = vec![Vec::new(); columns];
+    let wanted = among.min(panels.len());
+    // Most points are too far: a sample says what is far.
+    let rank = among / SHARE * 5 / 4 + TILE_ROWS;
+    let mut limits = [i32::MAX; PANEL];
+    if rank < panels.len() / SHARE {
+        within::<K>(panels, p, &limits, (SAMPLED, 1), &mut near);
+        for (limit, keys) in limits.iter_mut().zip(&mut near) {
+            *limit = (*keys.select_nth_unstable(rank).1 >> 32) as i32;
+        }
+    }
+    within::<K>(panels, p, &limits, (1, PANEL), &mut near);
+    if near.iter().any(|keys| keys.len() < wanted) {
+        for (limit, keys) in limits.iter_mut().zip(&near) {
+            if keys.len() < wanted {
+                *limit = i32::MAX;
+            }
+        }
+        within::<K>(panels, p, &limits, (1, PANEL), &mut near);
+    }
+    for keys in &mut near {
+        if among < keys.len() {
+            keys.select_nth_unstable(among);
+            keys.truncate(among);
+        }
+        keys.sort_unstable();
+    }
+    near
+}
+
+/// The points within the limit of each point of panel `p`, as keys, of those in every `step`th panel's
+/// first `tiles` tiles.
+#[inline(always)]
+fn within<K: Kernel>(
+    panels: &CellPanels,
+    p: usize,
+    limits: &[i32; PANEL],
+    (step, tiles): (usize, usize),
+    near: &mut [Vec<u64>],
+) {
+    near.iter_mut().for_each(Vec::clear);
+    let mut tile: CellTile = [[0; PANEL]; TILE_ROWS];
+    for q in (0..panels.count()).step_by(step) {
+        let rows = panels.points_of(q);
+        for r0 in (0..rows).step_by(TILE_ROWS).take(tiles) {
+            // SAFETY: this body is inlined into functions that have the instruction set; the panels
+            // of one cell have as many pairs, and r0 is a multiple of eight below 32.
+            let masks = unsafe {
+                let columns = panels.side(p, limits);
+                K::cell_tile(panels.side(q, &NO_LIMITS), r0, columns, &mut tile)
+            };
+            for (r, mask) in masks.into_iter().enumerate().take(rows - r0) {
+                let mut mask = mask & panels.present(p);
+                while mask != 0 {
+                    let c = mask.trailing_zeros() as usize;
+                    mask &= mask - 1;
+                    near[c].push(whole_key(tile[r][c], (q * PANEL + r0 + r) as u32));
+                }
+            }
+        }
+    }
+}
+
+dispatched! {
+    /// The nearest sixteen of the leaders for every point, nearest first, as keys of their `ids`.
+    /// Fewer than sixteen leaders leave the rest infinitely far. Near leaders first is fastest.
     pub(crate) fn nearest_leaders(
-        panels: &Panels, leaders: &[Lanes], stride: usize, norms: &[f32], among: &[u32], out: &mut Vec<[u64; JOINED]>,
+        points: &CellPanels, leaders: &CellPanels, ids: &[u32], out: &mut Vec<[u64; JOINED]>,
     ) = nearest_leaders_body
 }
 
 #[inline(always)]
 fn nearest_leaders_body<K: Kernel>(
-    panels: &Panels,
-    leaders: &[Lanes],
-    stride: usize,
-    norms: &[f32],
-    among: &[u32],
+    points: &CellPanels,
+    leaders: &CellPanels,
+    ids: &[u32],
     out: &mut Vec<[u64; JOINED]>,
 ) {
-    assert!(stride * 16 >= panels.d);
+    assert!(points.steps() == leaders.steps() && ids.len() == leaders.len());
+    let nobody: [u64; JOINED] = std::array::from_fn(empty);
     out.clear();
-    let mut tile: Tile = [[0.0; PANEL]; TILE_ROWS];
-    for (p, point_norms) in panels.norms.iter().enumerate() {
-        let mut best = [std::array::from_fn::<u64, JOINED, _>(|slot| empty(JOINED - slot)); PANEL];
-        let mut limits = [f32::INFINITY; PANEL];
-        for group in among.chunks(TILE_ROWS) {
-            let rows = leader_rows(leaders, stride, norms, group);
-            let columns = TileColumns {
-                panel: panels.panel(p),
-                norms: point_norms,
-                limits: &limits,
-            };
-            // SAFETY: this body is inlined into functions that have the instruction set; a
-            // leader has at least d floats.
-            let masks = unsafe { K::tile(&rows, columns, &mut tile) };
-            for (r, mut mask) in masks.into_iter().enumerate() {
-                while mask != 0 {
-                    let c = mask.trailing_zeros() as usize;
-                    mask &= mask - 1;
-                    let mut key = key(tile[r][c], group[r]);
-                    for slot in &mut best[c] {
-                        if key < *slot {
-                            std::mem::swap(slot, &mut key);
-                        }
+    out.resize(points.len(), nobody);
+    let mut farthest = vec![worst(&nobody); points.len()];
+    let mut limits = vec![[i32::MAX; PANEL]; points.count()];
+    let mut tile: CellTile = [[0; PANEL]; TILE_ROWS];
+    for q in 0..leaders.count() {
+        let rows = leaders.points_of(q);
+        for r0 in (0..rows).step_by(TILE_ROWS) {
+            for (p, limits) in limits.iter_mut().enumerate() {
+                // SAFETY: this body is inlined into functions that have the instruction set; both
+                // have as many pairs, and r0 is a multiple of eight below 32.
+                let masks = unsafe {
+                    let columns = points.side(p, limits);
+                    K::cell_tile(leaders.side(q, &NO_LIMITS), r0, columns, &mut tile)
+                };
+                for (r, mask) in masks.into_iter().enumerate().take(rows - r0) {
+                    let mut mask = mask & points.present(p);
+                    while mask != 0 {
+                        let c = mask.trailing_zeros() as usize;
+                        mask &= mask - 1;
+                        let point = p * PANEL + c;
+                        let key = whole_key(tile[r][c], ids[q * PANEL + r0 + r]);
+                        farthest[point] = insert(&mut out[point], farthest[point], key);
+                        limits[c] = (farthest[point] >> 32) as i32;
                     }
-                    limits[c] = f32::from_bits((best[c][JOINED - 1] >> 32) as u32);
                 }
             }
         }
-        out.extend_from_slice(&best[..PANEL.min(panels.m - p * PANEL)]);
     }
+    out.iter_mut().for_each(|best| best.sort_unstable());
+}
+
+/// The key of point `id` at a squared distance in whole numbers.
+#[inline(always)]
+fn whole_key(square: i32, id: u32) -> u64 {
+    u64::from(square as u32) << 32 | u64::from(id)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Isa;
-    use crate::kernel::sequential_norms;
+    use crate::kernel::{Digits, Isa, Lanes, gather_cell, sequential_norms};
     use crate::knn::sample::Draw;
 
-    fn rows(n: usize, stride: usize, seed: u64) -> Vec<Lanes> {
-        let mut draw = Draw(seed);
-        (0..n * stride)
-            .map(|_| Lanes(std::array::from_fn(|_| draw.normal() as f32)))
-            .collect()
-    }
-
-    fn norms(points: &[Lanes], stride: usize, d: usize) -> Vec<f32> {
-        let mut norms = vec![0.0; points.len() / stride];
-        sequential_norms(Isa::Portable, points, stride, d, &mut norms);
-        norms
-    }
-
-    fn square(points: &[Lanes], stride: usize, d: usize, i: usize, j: usize) -> f64 {
-        let row = |i: usize| &points[i * stride..][..stride].as_flattened_lanes()[..d];
-        row(i)
-            .iter()
-            .zip(row(j))
-            .map(|(&x, &y)| (f64::from(x) - f64::from(y)).powi(2))
-            .sum()
+    /// Panels of `n` points of `d` normal coordinates, and their distances in whole numbers.
+    fn panels(
+        isa: Isa,
+        n: usize,
+        d: usize,
+        ids: &[u32],
+    ) -> (CellPanels, impl Fn(usize, usize) -> f64) {
+        let stride = d.div_ceil(16);
+        let mut draw = Draw(1);
+        let mut points = vec![Lanes::ZERO; n * stride];
+        for row in points.chunks_exact_mut(stride) {
+            for at in 0..d {
+                row[at / 16].0[at % 16] = draw.normal() as f32;
+            }
+        }
+        let mut norms = vec![0.0; n];
+        sequential_norms(Isa::Portable, &points, stride, d, &mut norms);
+        let digits = Digits::new(&norms, d);
+        let panels = gather_cell(isa, &points, stride, &norms, digits, d, ids);
+        let whole = move |x: f32| f64::from((x * digits.factor()).round_ties_even());
+        let square = move |i: usize, j: usize| {
+            let row = |i: usize| {
+                points[i * stride..][..stride]
+                    .iter()
+                    .flat_map(|lanes| lanes.0)
+            };
+            row(i)
+                .zip(row(j))
+                .map(|(x, y)| (whole(x) - whole(y)).powi(2))
+                .sum()
+        };
+        (panels, square)
     }
 
     #[test]
     fn leaders_are_the_nearest_ones() {
-        let (n, d, stride) = (45, 20, 2);
-        let points = rows(n, stride, 1);
-        let norms = norms(&points, stride, d);
-        for count in [1u32, 2, 9, 16] {
+        let (n, d) = (77, 21);
+        let all: Vec<u32> = (0..n as u32).collect();
+        for count in [1u32, 2, 9, 16, 33, 77] {
             let among: Vec<u32> = (0..count).rev().collect();
             let run = |isa| {
-                let panels = Panels::gather(&points, stride, &norms, d, 0..n);
                 let mut best = Vec::new();
-                nearest_leaders(isa, &panels, &points, stride, &norms, &among, &mut best);
+                let leaders = panels(isa, n, d, &among).0;
+                nearest_leaders(isa, &panels(isa, n, d, &all).0, &leaders, &among, &mut best);
                 best
             };
             let best = run(Isa::Portable);
+            let square = panels(Isa::Portable, n, d, &all).1;
             assert_eq!(best.len(), n);
             for (i, best) in best.iter().enumerate() {
-                let mut all: Vec<f64> = among
+                let mut expected: Vec<u64> = among
                     .iter()
-                    .map(|&j| square(&points, stride, d, i, j as usize))
+                    .map(|&j| whole_key(square(i, j as usize) as i32, j))
                     .collect();
-                all.sort_by(f64::total_cmp);
-                for (expected, key) in all.iter().zip(best) {
-                    assert!(
-                        (f64::from(f32::from_bits((key >> 32) as u32)) - expected).abs() < 1e-3
-                    );
-                }
+                expected.sort_unstable();
+                expected.truncate(JOINED);
                 assert_eq!(
-                    best.iter().filter(|&&key| (key as u32) < count).count(),
-                    JOINED.min(count as usize)
+                    best[..expected.len()],
+                    expected,
+                    "{count} leaders, point {i}"
+                );
+                assert!(
+                    best[expected.len()..]
+                        .iter()
+                        .all(|&key| key as u32 >= count)
                 );
             }
             for isa in Isa::available() {
                 assert_eq!(run(isa), best, "{isa:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn near_points_are_the_nearest_ones() {
+        // The first with a sample too small to say what is far, the second with one that does.
+        for (n, among) in [(77, 20), (77, 100), (2_000, 40), (2_000, 333)] {
+            let all: Vec<u32> = (0..n as u32).collect();
+            let (points, square) = panels(Isa::Portable, n, 7, &all);
+            for p in [0, n / 64, points.count() - 1] {
+                let near = near_panel(Isa::Portable, &points, p, among);
+                assert_eq!(near.len(), PANEL.min(n - p * PANEL));
+                for (c, near) in near.iter().enumerate() {
+                    let i = p * PANEL + c;
+                    let mut expected: Vec<u64> = (0..n)
+                        .map(|j| whole_key(square(i, j) as i32, j as u32))
+                        .collect();
+                    expected.sort_unstable();
+                    expected.truncate(among);
+                    assert_eq!(*near, expected, "{among} of {n}, point {i}");
+                }
+                for isa in Isa::available() {
+                    assert_eq!(near_panel(isa, &points, p, among), near, "{isa:?}");
+                }
             }
         }
     }

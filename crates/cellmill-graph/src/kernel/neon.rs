@@ -1,41 +1,13 @@
-//! aarch64: a tile is done in four parts of 8 rows by two registers.
+//! aarch64: sums within one pair in four registers; tiles of whole numbers are left to the compiler.
 
 use super::cell::{Block, CellTile, GATHERED, Side};
-use super::portable::{squares_of_products, whole_block, whole_tile};
-use super::{Kernel, Lanes, PANEL, TILE_ROWS, Tile, TileColumns, TileRows, add_lanes};
+use super::portable::{whole_block, whole_tile};
+use super::{Kernel, Lanes, PANEL, TILE_ROWS, add_lanes};
 use std::arch::aarch64::*;
 
 pub(super) struct Neon;
 
 impl Kernel for Neon {
-    #[inline(always)]
-    unsafe fn tile(rows: &TileRows, columns: TileColumns, out: &mut Tile) -> [u32; TILE_ROWS] {
-        // SAFETY: every aarch64 has the instructions; the caller lets every row be read for as
-        // many steps as the panel has; `at + 8` is at most 32, the length of a row of `out`.
-        unsafe {
-            for at in (0..PANEL).step_by(8) {
-                let mut sums = [[vdupq_n_f32(0.0); 2]; TILE_ROWS];
-                let mut first = rows.first;
-                for coordinate in columns.panel.chunks_exact(2) {
-                    let lanes = coordinate[at / 16].0.as_ptr().add(at % 16);
-                    let a = vld1q_f32(lanes);
-                    let b = vld1q_f32(lanes.add(4));
-                    for r in 0..TILE_ROWS {
-                        let x = vdupq_n_f32(*first[r]);
-                        first[r] = first[r].wrapping_add(1);
-                        sums[r][0] = vfmaq_f32(sums[r][0], x, a);
-                        sums[r][1] = vfmaq_f32(sums[r][1], x, b);
-                    }
-                }
-                for r in 0..TILE_ROWS {
-                    vst1q_f32(out[r].as_mut_ptr().add(at), sums[r][0]);
-                    vst1q_f32(out[r].as_mut_ptr().add(at + 4), sums[r][1]);
-                }
-            }
-        }
-        squares_of_products(rows, columns, out)
-    }
-
     #[inline(always)]
     unsafe fn cell_tile(
         rows: Side,

@@ -5,7 +5,8 @@ use super::prepare::{Prepared, Recipe};
 use super::tree::{Leaves, Tree, mix};
 use crate::Points;
 use crate::kernel::{
-    Isa, JOINED, Lanes, PANEL, Panels, nearest_leaders, sequential_norms, tile_distances,
+    CellPanels, Isa, JOINED, Lanes, PANEL, gather_cell, near_panel, nearest_leaders,
+    sequential_norms,
 };
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
@@ -13,18 +14,14 @@ use serde::{Deserialize, Serialize};
 
 /// Up to this many points are one cell.
 const SMALL: usize = 4000;
-/// Leaders near a chunk, among which its points choose before the leaders have moved.
-const FIRST_AMONG: usize = 128;
-/// The same when the leaders have moved, at most: each costs every point of the chunk a distance.
-const MOST_AMONG: usize = 4096;
+/// Leaders near another one, among which its points choose before the leaders have moved.
+const FIRST_AMONG: usize = 256;
+/// The same when the leaders have moved, at most: each costs every point a distance.
+const MOST_AMONG: usize = 2560;
 /// Points for one leader, whole chunks of the order.
 const POINTS_A_LEADER: usize = 4 * PANEL;
-/// One leader in so many says how far the near ones are.
-const SAMPLED: usize = 8;
 /// Cells of more than this many times the usual number of points are split.
 const LARGEST: usize = 2;
-/// From this many points on, leaders are looked for by groups of two panels.
-const MANY: usize = 2_000_000;
 
 /// What the search will do.
 ///
@@ -105,23 +102,30 @@ fn cells(ctx: &Context, isa: Isa, points: &Prepared, seed: u64) -> Result<(Vec<u
     };
     let places: Vec<u32> = (0..points.n as u32).collect();
     let groups: Vec<&[u32]> = places.chunks(POINTS_A_LEADER).collect();
-    let count = groups.len();
-    let leaders = Leaders::new(isa, points, &groups);
-    let nearest = leaders.join(ctx, isa, points, FIRST_AMONG)?;
-    let (starts, members) = gather(nearest.iter().map(|joined| &joined[..1]), count);
-    drop((nearest, places, leaders));
+    let nearest = join(ctx, isa, points, &groups, FIRST_AMONG)?;
+    let (starts, members) = gather(nearest.iter().map(|joined| &joined[..1]), groups.len());
+    drop((nearest, groups));
+    drop(places);
+    // A leader that lost its points leads nobody.
     let groups: Vec<&[u32]> = starts
         .windows(2)
         .map(|ends| &members[ends[0] as usize..ends[1] as usize])
+        .filter(|group| !group.is_empty())
         .collect();
-    let leaders = Leaders::new(isa, points, &groups);
-    drop((starts, members));
-    // In many dimensions a point is far from the mean of its chunk, and the leaders nearest to
-    // the one are not those nearest to the other; the more leaders, the more so.
+    let count = groups.len();
+    // In many dimensions the leaders nearest to a point are not those nearest to its own leader;
+    // the more leaders, the more so.
     let among = (24 * count.isqrt()).clamp(FIRST_AMONG, MOST_AMONG);
-    let nearest = leaders.join(ctx, isa, points, among)?;
-    let (starts, mut members) = gather(nearest.iter().map(|joined| &joined[..]), count);
-    drop((nearest, leaders));
+    let nearest = join(ctx, isa, points, &groups, among)?;
+    drop(groups);
+    let mut joined_at = vec![0u32; points.n];
+    for (at, &place) in members.iter().enumerate() {
+        joined_at[place as usize] = at as u32;
+    }
+    drop((starts, members));
+    let of_place = joined_at.iter().map(|&at| &nearest[at as usize][..]);
+    let (starts, mut members) = gather(of_place, count);
+    drop((nearest, joined_at));
 
     let largest = LARGEST * JOINED * POINTS_A_LEADER;
     let mut rest = &mut members[..];
@@ -186,6 +190,50 @@ fn gather<'a>(
     (starts, members)
 }
 
+/// The nearest leaders of every point of the groups, in their order, nearest first, looked for among
+/// the `among` nearest to the leader of its own group; too few are followed by numbers that no leader
+/// has. Leaders are the means of the groups, none of which is empty.
+fn join(
+    ctx: &Context,
+    isa: Isa,
+    points: &Prepared,
+    groups: &[&[u32]],
+    among: usize,
+) -> Result<Vec<[u32; JOINED]>> {
+    let leaders = Leaders::new(isa, points, groups);
+    let all: Vec<u32> = (0..groups.len() as u32).collect();
+    let panels = leaders.panels(isa, points, &all);
+    let mut nearest = vec![[0u32; JOINED]; groups.iter().map(|group| group.len()).sum()];
+    let mut rest = &mut nearest[..];
+    let mut blocks = Vec::with_capacity(groups.len().div_ceil(PANEL));
+    for groups in groups.chunks(PANEL) {
+        let (block, others) = rest.split_at_mut(groups.iter().map(|group| group.len()).sum());
+        blocks.push((groups, block));
+        rest = others;
+    }
+    blocks.into_par_iter().enumerate().try_for_each_init(
+        Vec::new,
+        |found, (block, (groups, mut nearest))| {
+            ctx.cancel().check()?;
+            for (group, near) in groups.iter().zip(near_panel(isa, &panels, block, among)) {
+                let near: Vec<u32> = near.into_iter().map(|key| key as u32).collect();
+                let near_panels = leaders.panels(isa, points, &near);
+                let (data, norms) = (&points.data, &points.norms);
+                let (stride, digits, d) = (points.stride, points.digits, points.d);
+                let of_group = gather_cell(isa, data, stride, norms, digits, d, group);
+                nearest_leaders(isa, &of_group, &near_panels, &near, found);
+                let (to, others) = nearest.split_at_mut(group.len());
+                for (to, keys) in to.iter_mut().zip(&*found) {
+                    *to = keys.map(|key| key as u32);
+                }
+                nearest = others;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(nearest)
+}
+
 /// Points that others gather around.
 struct Leaders {
     data: Vec<Lanes>,
@@ -208,133 +256,19 @@ impl Leaders {
                         }
                     }
                 }
-                let count = group.len().max(1) as f64;
+                let count = group.len() as f64;
                 sums.into_iter()
                     .map(move |sum| Lanes(sum.map(|x| (x / count) as f32)))
             })
             .collect();
         let mut norms = vec![0.0; groups.len()];
         sequential_norms(isa, &data, stride, points.d, &mut norms);
-        // The mean of nothing leads nobody.
-        for (norm, group) in norms.iter_mut().zip(groups) {
-            if group.is_empty() {
-                *norm = f32::NAN;
-            }
-        }
         Self { data, norms }
     }
 
-    /// The nearest leaders of every point, nearest first, looked for among the `among` nearest to
-    /// the mean of its chunk; too few are followed by numbers that no leader has.
-    fn join(
-        &self,
-        ctx: &Context,
-        isa: Isa,
-        points: &Prepared,
-        among: usize,
-    ) -> Result<Vec<[u32; JOINED]>> {
-        let chunk = chunk(points.n);
-        let mut nearest = vec![[0u32; JOINED]; points.n];
-        // As many chunks at a time as a panel has columns, for their means.
-        nearest
-            .par_chunks_mut(chunk * PANEL)
-            .enumerate()
-            .try_for_each_init(Vec::new, |found, (block, nearest)| {
-                ctx.cancel().check()?;
-                let first = block * chunk * PANEL;
-                let places: Vec<u32> = (first..first + nearest.len()).map(|i| i as u32).collect();
-                let chunks: Vec<&[u32]> = places.chunks(chunk).collect();
-                let near = self.near(isa, points, &chunks, among);
-                let nearest = nearest.chunks_mut(chunk);
-                for ((places, near), nearest) in chunks.into_iter().zip(near).zip(nearest) {
-                    let panels = Panels::gather(
-                        &points.data,
-                        points.stride,
-                        &points.norms,
-                        points.d,
-                        places.iter().map(|&place| place as usize),
-                    );
-                    nearest_leaders(
-                        isa,
-                        &panels,
-                        &self.data,
-                        points.stride,
-                        &self.norms,
-                        &near,
-                        found,
-                    );
-                    for (to, keys) in nearest.iter_mut().zip(&*found) {
-                        *to = keys.map(|key| key as u32);
-                    }
-                }
-                Ok(())
-            })?;
-        Ok(nearest)
+    /// The leaders `ids` in whole numbers.
+    fn panels(&self, isa: Isa, points: &Prepared, ids: &[u32]) -> CellPanels {
+        let (stride, digits, d) = (points.stride, points.digits, points.d);
+        gather_cell(isa, &self.data, stride, &self.norms, digits, d, ids)
     }
-
-    /// The leaders nearest to the mean of each of at most 32 chunks of points, nearest first.
-    fn near(&self, isa: Isa, points: &Prepared, chunks: &[&[u32]], among: usize) -> Vec<Vec<u32>> {
-        let means = Leaders::new(isa, points, chunks);
-        let panel = Panels::gather(
-            &means.data,
-            points.stride,
-            &means.norms,
-            points.d,
-            0..chunks.len(),
-        );
-        let mut squares = Vec::new();
-        tile_distances(
-            isa,
-            &panel,
-            &self.data,
-            points.stride,
-            &self.norms,
-            &mut squares,
-        );
-        let mut columns: [Vec<f32>; PANEL] =
-            std::array::from_fn(|_| Vec::with_capacity(squares.len()));
-        for squares in &squares {
-            for (column, &square) in columns.iter_mut().zip(squares) {
-                column.push(square);
-            }
-        }
-        columns[..chunks.len()]
-            .iter()
-            .map(|column| nearest(column, among))
-            .collect()
-    }
-}
-
-/// The `among` nearest of the leaders at these squared distances, nearest first.
-fn nearest(squares: &[f32], among: usize) -> Vec<u32> {
-    // A leader that lost its points is at NaN, which is within nothing.
-    let within = |limit: f32| -> Vec<u64> {
-        let found = squares.iter().enumerate();
-        found
-            .filter(|&(_, &square)| square <= limit)
-            .map(|(leader, &square)| crate::kernel::key(square, leader as u32))
-            .collect()
-    };
-    // Most leaders are too far: a sample says what is far.
-    let mut sample: Vec<f32> = squares.iter().copied().step_by(SAMPLED).collect();
-    let rank = among / SAMPLED * 5 / 4 + 8;
-    let mut keys = Vec::new();
-    if rank < sample.len() {
-        let (_, limit, _) = sample.select_nth_unstable_by(rank, f32::total_cmp);
-        keys = within(*limit);
-    }
-    if keys.len() < among {
-        keys = within(f32::INFINITY);
-    }
-    if among < keys.len() {
-        keys.select_nth_unstable(among);
-        keys.truncate(among);
-    }
-    keys.sort_unstable();
-    keys.into_iter().map(|key| key as u32).collect()
-}
-
-/// Points that look for leaders together.
-fn chunk(n: usize) -> usize {
-    if n >= MANY { 2 * PANEL } else { PANEL }
 }

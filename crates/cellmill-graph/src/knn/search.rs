@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Work of a search for one point: 4 to plan it, 1 in each of 16 cells, 3 to pull.
 const WORK: u64 = 4 + JOINED as u64 + 3;
 /// Bytes of planning for one point: its nearest leaders, the cells it is in, and its place in two
-/// orders.
+/// orders. While points look for their leaders, which take some bytes a point, the cells are not there yet.
 const PLANNING_BYTES: u64 = 2 * 4 * JOINED as u64 + 2 * 8;
 /// Bytes of the plan for one point: the cells it is in, its place, its share of the cells' starts.
 pub(super) const PLAN_BYTES: u64 = 4 * JOINED as u64 + 8;
