@@ -3,10 +3,14 @@
 use super::ROWS;
 use super::bandwidth::Memberships;
 use crate::WeightedGraph;
+use crate::kernel::prefetch_at;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 use std::cmp::Ordering::{Equal, Greater, Less};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Edges that the end of one is asked for ahead.
+const LATER: usize = 32;
 
 /// Bytes of the reversed edges of `n` points.
 pub(super) fn reverse_bytes(n: u64, edges: u64) -> u64 {
@@ -82,17 +86,26 @@ pub(super) fn union(ctx: &Context, forward: Memberships) -> Result<WeightedGraph
 /// The edges by their end: row starts, and (source << 32 | weight) sorted within each row.
 fn transpose(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>, Vec<u64>)> {
     let (n, k) = (forward.n, forward.k);
-    let counts: Vec<AtomicU32> = (0..n).map(|_| AtomicU32::new(0)).collect();
+    let end_of = |edge: u64| (edge >> 32) as usize;
+    // How many edges end at each point, and then where the next of them goes.
+    let next: Vec<AtomicU64> = (0..n).map(|_| AtomicU64::new(0)).collect();
+    // Ends are all over the memory, and asked for ahead.
+    let expect = |edges: &[u64], at: usize| {
+        if let Some(&later) = edges.get(at + LATER) {
+            prefetch_at(next.as_ptr(), &[end_of(later) as u32]);
+        }
+    };
     forward.edges.par_chunks(ROWS * k).try_for_each(|edges| {
         ctx.cancel().check()?;
-        for &edge in edges {
-            counts[(edge >> 32) as usize].fetch_add(1, Ordering::Relaxed);
+        for (at, &edge) in edges.iter().enumerate() {
+            expect(edges, at);
+            next[end_of(edge)].fetch_add(1, Ordering::Relaxed);
         }
         Ok::<_, cellmill_engine::Error>(())
     })?;
     let mut starts = vec![0u64; n + 1];
-    for i in 0..n {
-        starts[i + 1] = starts[i] + u64::from(counts[i].load(Ordering::Relaxed));
+    for (i, next) in next.iter().enumerate() {
+        starts[i + 1] = starts[i] + next.swap(starts[i], Ordering::Relaxed);
     }
 
     // Threads fill a row in any order; sorting each row afterwards makes the result the same.
@@ -104,14 +117,14 @@ fn transpose(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>, Vec<u64>
         .try_for_each(|(task, edges)| {
             ctx.cancel().check()?;
             for (at, &edge) in edges.iter().enumerate() {
+                expect(edges, at);
                 let source = (task * ROWS + at / k) as u64;
-                let end = (edge >> 32) as usize;
-                let left = counts[end].fetch_sub(1, Ordering::Relaxed);
-                let slot = starts[end] + u64::from(left) - 1;
+                let slot = next[end_of(edge)].fetch_add(1, Ordering::Relaxed);
                 slots[slot as usize].store(source << 32 | edge & 0xFFFF_FFFF, Ordering::Relaxed);
             }
             Ok::<_, cellmill_engine::Error>(())
         })?;
+    drop(next);
     let mut reverse: Vec<u64> = slots.into_iter().map(AtomicU64::into_inner).collect();
     let mut rows = Vec::with_capacity(n.div_ceil(ROWS));
     let mut left = &mut reverse[..];

@@ -14,8 +14,8 @@ const SAMPLED: usize = 4;
 const SHARE: usize = SAMPLED * PANEL / TILE_ROWS;
 
 dispatched! {
-    /// The `among` points nearest to each point of panel `p`, itself included, as keys, nearest
-    /// first; all of them if there are fewer.
+    /// The `among` points nearest to each point of panel `p`, which is one of them, as keys, nearest
+    /// first; all of them if there are fewer. Of points as near as each other those of lower index.
     pub(crate) fn near_panel(panels: &CellPanels, p: usize, among: usize) -> Vec<Vec<u64>> = near_panel_body
 }
 
@@ -89,8 +89,8 @@ dispatched! {
     /// The nearest sixteen of the leaders for every point, nearest first, as keys of their `ids`.
     /// Fewer than sixteen leaders leave the rest infinitely far. Near leaders first is fastest.
     pub(crate) fn nearest_leaders(
-        points: &CellPanels, leaders: &CellPanels, ids: &[u32], out: &mut Vec<[u64; JOINED]>,
-    ) = nearest_leaders_body
+        points: &CellPanels, leaders: &CellPanels, ids: &[u32],
+    ) -> Vec<[u64; JOINED]> = nearest_leaders_body
 }
 
 #[inline(always)]
@@ -98,12 +98,10 @@ fn nearest_leaders_body<K: Kernel>(
     points: &CellPanels,
     leaders: &CellPanels,
     ids: &[u32],
-    out: &mut Vec<[u64; JOINED]>,
-) {
+) -> Vec<[u64; JOINED]> {
     assert!(points.steps() == leaders.steps() && ids.len() == leaders.len());
     let nobody: [u64; JOINED] = std::array::from_fn(empty);
-    out.clear();
-    out.resize(points.len(), nobody);
+    let mut nearest = vec![nobody; points.len()];
     let mut farthest = vec![worst(&nobody); points.len()];
     let mut limits = vec![[i32::MAX; PANEL]; points.count()];
     let mut tile: CellTile = [[0; PANEL]; TILE_ROWS];
@@ -124,14 +122,15 @@ fn nearest_leaders_body<K: Kernel>(
                         mask &= mask - 1;
                         let point = p * PANEL + c;
                         let key = whole_key(tile[r][c], ids[q * PANEL + r0 + r]);
-                        farthest[point] = insert(&mut out[point], farthest[point], key);
+                        farthest[point] = insert(&mut nearest[point], farthest[point], key);
                         limits[c] = (farthest[point] >> 32) as i32;
                     }
                 }
             }
         }
     }
-    out.iter_mut().for_each(|best| best.sort_unstable());
+    nearest.iter_mut().for_each(|keys| keys.sort_unstable());
+    nearest
 }
 
 /// The key of point `id` at a squared distance in whole numbers.
@@ -187,10 +186,8 @@ mod tests {
         for count in [1u32, 2, 9, 16, 33, 77] {
             let among: Vec<u32> = (0..count).rev().collect();
             let run = |isa| {
-                let mut best = Vec::new();
                 let leaders = panels(isa, n, d, &among).0;
-                nearest_leaders(isa, &panels(isa, n, d, &all).0, &leaders, &among, &mut best);
-                best
+                nearest_leaders(isa, &panels(isa, n, d, &all).0, &leaders, &among)
             };
             let best = run(Isa::Portable);
             let square = panels(Isa::Portable, n, d, &all).1;

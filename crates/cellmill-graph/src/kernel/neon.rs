@@ -2,7 +2,7 @@
 
 use super::cell::{Block, CellTile, GATHERED, Side};
 use super::portable::{whole_block, whole_tile};
-use super::{Kernel, Lanes, PANEL, TILE_ROWS, add_lanes};
+use super::{Kernel, Lanes, TILE_ROWS, add_lanes};
 use std::arch::aarch64::*;
 
 pub(super) struct Neon;

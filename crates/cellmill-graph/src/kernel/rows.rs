@@ -6,10 +6,9 @@
 
 use super::{AHEAD, Kernel, Lanes, dispatched, prefetch};
 
-/// The key of point `id` at squared distance `square` (rounding below zero counts as zero).
+/// The key of point `id` at squared distance `square`.
 #[inline(always)]
 pub(crate) fn key(square: f32, id: u32) -> u64 {
-    let square = if square > 0.0 { square } else { 0.0 };
     u64::from(square.to_bits()) << 32 | u64::from(id)
 }
 
@@ -19,8 +18,8 @@ pub(crate) fn empty(slot: usize) -> u64 {
     u64::from(f32::INFINITY.to_bits()) << 32 | (0xFFFF_FFFF - slot as u64)
 }
 
-/// The slots of a list that is to give `k` neighbours: some more, since inner products round
-/// otherwise than differences do, and a multiple of 16.
+/// The slots of a list that is to give `k` neighbours: some more, since cells compare
+/// rounded coordinates, and a multiple of 16.
 pub(crate) fn list_length(k: usize) -> usize {
     (k + 1).next_multiple_of(16)
 }
@@ -139,7 +138,7 @@ fn projections_body<K: Kernel>(
 
 dispatched! {
     /// The squared length of each point over its first `d` coordinates, in one chain of fused
-    /// multiply-adds: equal points are then at distance exactly zero in a tile.
+    /// multiply-adds.
     pub(crate) fn sequential_norms(points: &[Lanes], stride: usize, d: usize, out: &mut [f32]) = sequential_norms_body
 }
 

@@ -1,7 +1,7 @@
 //! The points of one cell compared with each other.
 
 use super::prepare::Prepared;
-use crate::kernel::{CellPanels, Isa, gather_cell, isa, search_pairs};
+use crate::kernel::{CellPanels, Isa, isa, search_pairs};
 use cellmill_engine::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -27,15 +27,7 @@ pub struct CellTask {
 impl CellTask {
     /// The cell of the points whose lists these are.
     pub(super) fn new(points: &Prepared, lists: CellLists) -> Self {
-        let panels = gather_cell(
-            isa(),
-            &points.data,
-            points.stride,
-            &points.norms,
-            points.digits,
-            points.d,
-            &lists.members,
-        );
+        let panels = points.panels(isa(), &lists.members);
         Self { panels, lists }
     }
 

@@ -8,7 +8,7 @@ use crate::kernel::{
     CellPanels, Isa, JOINED, Lanes, PANEL, gather_cell, near_panel, nearest_leaders,
     sequential_norms,
 };
-use cellmill_engine::{Context, Result};
+use cellmill_engine::{Context, Error, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -18,8 +18,10 @@ const SMALL: usize = 4000;
 const FIRST_AMONG: usize = 256;
 /// The same when the leaders have moved, at most: each costs every point a distance.
 const MOST_AMONG: usize = 2560;
-/// Points for one leader, whole chunks of the order.
+/// Points for one leader, whole leaves of the tree.
 const POINTS_A_LEADER: usize = 4 * PANEL;
+/// Points of a group that are compared with leaders at once: a group of equal points has no bound.
+const AT_ONCE: usize = 8 * POINTS_A_LEADER;
 /// Cells of more than this many times the usual number of points are split.
 const LARGEST: usize = 2;
 
@@ -211,26 +213,31 @@ fn join(
         blocks.push((groups, block));
         rest = others;
     }
-    blocks.into_par_iter().enumerate().try_for_each_init(
-        Vec::new,
-        |found, (block, (groups, mut nearest))| {
+    blocks
+        .into_par_iter()
+        .enumerate()
+        .try_for_each(|(block, (groups, mut nearest))| {
             ctx.cancel().check()?;
             for (group, near) in groups.iter().zip(near_panel(isa, &panels, block, among)) {
                 let near: Vec<u32> = near.into_iter().map(|key| key as u32).collect();
                 let near_panels = leaders.panels(isa, points, &near);
-                let (data, norms) = (&points.data, &points.norms);
-                let (stride, digits, d) = (points.stride, points.digits, points.d);
-                let of_group = gather_cell(isa, data, stride, norms, digits, d, group);
-                nearest_leaders(isa, &of_group, &near_panels, &near, found);
-                let (to, others) = nearest.split_at_mut(group.len());
-                for (to, keys) in to.iter_mut().zip(&*found) {
-                    *to = keys.map(|key| key as u32);
-                }
+                let (of_group, others) = nearest.split_at_mut(group.len());
                 nearest = others;
+                group
+                    .par_chunks(AT_ONCE)
+                    .zip(of_group.par_chunks_mut(AT_ONCE))
+                    .try_for_each(|(places, nearest)| {
+                        ctx.cancel().check()?;
+                        let found =
+                            nearest_leaders(isa, &points.panels(isa, places), &near_panels, &near);
+                        for (to, keys) in nearest.iter_mut().zip(found) {
+                            *to = keys.map(|key| key as u32);
+                        }
+                        Ok::<_, Error>(())
+                    })?;
             }
-            Ok(())
-        },
-    )?;
+            Ok::<_, Error>(())
+        })?;
     Ok(nearest)
 }
 

@@ -2,7 +2,7 @@
 
 use super::Metric;
 use crate::Points;
-use crate::kernel::{Digits, Isa, Lanes, sequential_norms};
+use crate::kernel::{CellPanels, Digits, Isa, Lanes, gather_cell, sequential_norms};
 use cellmill_engine::{Context, Reservation, Result};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -123,6 +123,12 @@ pub(super) fn point_bytes(d: u64) -> u64 {
 }
 
 impl Prepared {
+    /// The points at these places in whole numbers.
+    pub(super) fn panels(&self, isa: Isa, places: &[u32]) -> CellPanels {
+        let (data, norms) = (&self.data, &self.norms);
+        gather_cell(isa, data, self.stride, norms, self.digits, self.d, places)
+    }
+
     /// Whether lengths fit each other, which another machine's need not.
     pub(super) fn is_whole(&self) -> bool {
         self.stride == self.d.div_ceil(16).max(1)

@@ -14,9 +14,11 @@ use std::time::Instant;
 
 /// Work of a search for one point: 4 to plan it, 1 in each of 16 cells, 3 to pull.
 const WORK: u64 = 4 + JOINED as u64 + 3;
-/// Bytes of planning for one point: its nearest leaders, the cells it is in, and its place in two
-/// orders. While points look for their leaders, which take some bytes a point, the cells are not there yet.
-const PLANNING_BYTES: u64 = 2 * 4 * JOINED as u64 + 2 * 8;
+/// Bytes of planning for one point of `d` coordinates: its nearest leaders, the cells it is in, its
+/// place in two orders, and its share of the leaders.
+fn planning_bytes(d: u64) -> u64 {
+    2 * 4 * JOINED as u64 + 2 * 8 + point_bytes(d).div_ceil(64)
+}
 /// Bytes of the plan for one point: the cells it is in, its place, its share of the cells' starts.
 pub(super) const PLAN_BYTES: u64 = 4 * JOINED as u64 + 8;
 
@@ -25,7 +27,7 @@ pub(super) const PLAN_BYTES: u64 = 4 * JOINED as u64 + 8;
 pub(super) fn bytes(n: u64, d: u64, k: u64) -> u64 {
     let points = point_bytes(d);
     let lists = 8 * list_length(k as usize) as u64;
-    let searching = points + (lists + PLAN_BYTES).max(PLANNING_BYTES);
+    let searching = points + (lists + PLAN_BYTES).max(planning_bytes(d));
     let pulling = points + lists + 4 + 8 * k;
     let finishing = n * (4 + 8 * k) + finish_bytes(n, k);
     (n * searching.max(pulling)).max(finishing)
@@ -158,7 +160,8 @@ pub(super) fn begin(
         ctx.budget()
             .reserve(n as u64 * bytes, "the cells of the neighbour search")
     };
-    let planning = reserve(PLANNING_BYTES)?;
+    let d = points.d() as u64 + u64::from(metric == Metric::Cosine);
+    let planning = reserve(planning_bytes(d))?;
     let (plan, prepared) = plan::plan(ctx, isa, points, metric, seed)?;
     drop(planning);
     give_back();
