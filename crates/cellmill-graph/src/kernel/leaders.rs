@@ -63,24 +63,46 @@ fn within<K: Kernel>(
     near: &mut [Vec<u64>],
 ) {
     near.iter_mut().for_each(Vec::clear);
-    let mut tile: CellTile = [[0; PANEL]; TILE_ROWS];
+    let mut limits = *limits;
     for q in (0..panels.count()).step_by(step) {
-        let rows = panels.points_of(q);
-        for r0 in (0..rows).step_by(TILE_ROWS).take(tiles) {
-            // SAFETY: this body is inlined into functions that have the instruction set; the panels
-            // of one cell have as many pairs, and r0 is a multiple of eight below 32.
-            let masks = unsafe {
-                let columns = panels.side(p, limits);
-                K::cell_tile(panels.side(q, &NO_LIMITS), r0, columns, &mut tile)
-            };
-            for (r, mask) in masks.into_iter().enumerate().take(rows - r0) {
-                let mut mask = mask & panels.present(p);
-                while mask != 0 {
-                    let c = mask.trailing_zeros() as usize;
-                    mask &= mask - 1;
-                    near[c].push(whole_key(tile[r][c], (q * PANEL + r0 + r) as u32));
-                }
-            }
+        for r0 in (0..panels.points_of(q)).step_by(TILE_ROWS).take(tiles) {
+            each_within::<K>(
+                (panels, q, r0),
+                (panels, p),
+                &mut limits,
+                |i, c, square, _| {
+                    near[c].push(whole_key(square, i as u32));
+                },
+            );
+        }
+    }
+}
+
+/// Calls `visit` for every pair of the tile of rows from `r0` on of panel `q`, and columns of panel `p`,
+/// that was within the column's limit: with the row's point, the column, the squared distance, and
+/// the limit, to be changed.
+#[inline(always)]
+fn each_within<K: Kernel>(
+    (rows, q, r0): (&CellPanels, usize, usize),
+    (columns, p): (&CellPanels, usize),
+    limits: &mut [i32; PANEL],
+    mut visit: impl FnMut(usize, usize, i32, &mut i32),
+) {
+    assert!(rows.steps() == columns.steps() && r0 % TILE_ROWS == 0 && r0 < PANEL);
+    let mut tile: CellTile = [[0; PANEL]; TILE_ROWS];
+    // SAFETY: this body is inlined into functions that have the instruction set; the rest is
+    // asserted above.
+    let masks = unsafe {
+        let side = columns.side(p, limits);
+        K::cell_tile(rows.side(q, &NO_LIMITS), r0, side, &mut tile)
+    };
+    let present = columns.present(p);
+    for (r, mask) in masks.into_iter().enumerate().take(rows.points_of(q) - r0) {
+        let mut mask = mask & present;
+        while mask != 0 {
+            let c = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            visit(q * PANEL + r0 + r, c, tile[r][c], &mut limits[c]);
         }
     }
 }
@@ -99,33 +121,25 @@ fn nearest_leaders_body<K: Kernel>(
     leaders: &CellPanels,
     ids: &[u32],
 ) -> Vec<[u64; JOINED]> {
-    assert!(points.steps() == leaders.steps() && ids.len() == leaders.len());
+    assert!(ids.len() == leaders.len());
     let nobody: [u64; JOINED] = std::array::from_fn(empty);
     let mut nearest = vec![nobody; points.len()];
     let mut farthest = vec![worst(&nobody); points.len()];
     let mut limits = vec![[i32::MAX; PANEL]; points.count()];
-    let mut tile: CellTile = [[0; PANEL]; TILE_ROWS];
     for q in 0..leaders.count() {
-        let rows = leaders.points_of(q);
-        for r0 in (0..rows).step_by(TILE_ROWS) {
+        for r0 in (0..leaders.points_of(q)).step_by(TILE_ROWS) {
             for (p, limits) in limits.iter_mut().enumerate() {
-                // SAFETY: this body is inlined into functions that have the instruction set; both
-                // have as many pairs, and r0 is a multiple of eight below 32.
-                let masks = unsafe {
-                    let columns = points.side(p, limits);
-                    K::cell_tile(leaders.side(q, &NO_LIMITS), r0, columns, &mut tile)
-                };
-                for (r, mask) in masks.into_iter().enumerate().take(rows - r0) {
-                    let mut mask = mask & points.present(p);
-                    while mask != 0 {
-                        let c = mask.trailing_zeros() as usize;
-                        mask &= mask - 1;
+                each_within::<K>(
+                    (leaders, q, r0),
+                    (points, p),
+                    limits,
+                    |i, c, square, limit| {
                         let point = p * PANEL + c;
-                        let key = whole_key(tile[r][c], ids[q * PANEL + r0 + r]);
+                        let key = whole_key(square, ids[i]);
                         farthest[point] = insert(&mut nearest[point], farthest[point], key);
-                        limits[c] = (farthest[point] >> 32) as i32;
-                    }
-                }
+                        *limit = (farthest[point] >> 32) as i32;
+                    },
+                );
             }
         }
     }
@@ -239,5 +253,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_sample_that_misleads_is_made_good() {
+        let n = 2_000;
+        let all: Vec<u32> = (0..n as u32).collect();
+        let square = panels(Isa::Portable, n, 7, &all).1;
+        // The points nearest to the first are those that the sample takes.
+        let mut nearest_first = all.clone();
+        nearest_first.sort_by(|&i, &j| square(0, i as usize).total_cmp(&square(0, j as usize)));
+        let sampled = |at: &usize| (at / PANEL).is_multiple_of(SAMPLED) && at % PANEL < TILE_ROWS;
+        let (taken, left): (Vec<usize>, Vec<usize>) = (0..n).partition(sampled);
+        let mut ids = vec![0; n];
+        for (at, id) in taken.into_iter().chain(left).zip(nearest_first) {
+            ids[at] = id;
+        }
+        let (points, among) = (panels(Isa::Portable, n, 7, &ids).0, 40);
+        let near = &near_panel(Isa::Portable, &points, 0, among)[0];
+        let mut expected: Vec<u64> = (0..n)
+            .map(|at| whole_key(square(0, ids[at] as usize) as i32, at as u32))
+            .collect();
+        expected.sort_unstable();
+        assert_eq!(near[..], expected[..among]);
     }
 }
