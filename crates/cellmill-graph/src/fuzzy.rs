@@ -3,6 +3,7 @@
 //! what `scanpy.pp.neighbors` stores as `connectivities`.
 
 mod bandwidth;
+mod reverse;
 mod union;
 
 use crate::{KnnGraph, WeightedGraph};
@@ -52,7 +53,11 @@ pub fn fuzzy_simplicial_set(ctx: &Context, graph: &KnnGraph) -> Result<WeightedG
 /// most: the directed edges, their reverses, and a result with twice as many entries, the most
 /// there can be.
 pub fn bytes(n: u64, k: u64) -> u64 {
-    bandwidth::bytes(n, k) + union::reverse_bytes(n, n * k) + WeightedGraph::bytes(n, 2 * n * k)
+    let edges = n * k;
+    let result = WeightedGraph::bytes(n, 2 * edges);
+    // What sorts edges is gone before the result is there.
+    let working = result.max(reverse::sorting_bytes(n, edges));
+    bandwidth::bytes(n, k) + reverse::reversed_bytes(n, edges) + working
 }
 
 /// Refuses a graph that a search of this crate could not have made.

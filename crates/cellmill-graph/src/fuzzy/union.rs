@@ -2,29 +2,20 @@
 
 use super::ROWS;
 use super::bandwidth::Memberships;
+use super::reverse::{reversed, reversed_bytes};
 use crate::WeightedGraph;
-use crate::kernel::prefetch_at;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 use std::cmp::Ordering::{Equal, Greater, Less};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Edges that the end of one is asked for ahead.
-const LATER: usize = 32;
-
-/// Bytes of the reversed edges of `n` points.
-pub(super) fn reverse_bytes(n: u64, edges: u64) -> u64 {
-    8 * edges + 16 * n
-}
 
 /// Joins the directed edges with their reverses. Edges of weight zero are not stored.
 pub(super) fn union(ctx: &Context, forward: Memberships) -> Result<WeightedGraph> {
     let (n, k) = (forward.n, forward.k);
-    let bytes = reverse_bytes(n as u64, forward.edges.len() as u64);
+    let bytes = reversed_bytes(n as u64, forward.edges.len() as u64);
     let _reverse_memory = ctx
         .budget()
         .reserve(bytes, "the reversed neighbour graph")?;
-    let (starts, reverse) = transpose(ctx, &forward)?;
+    let (starts, reverse) = reversed(ctx, &forward)?;
 
     let rows = |i: usize| {
         let reverse = &reverse[starts[i] as usize..starts[i + 1] as usize];
@@ -81,68 +72,6 @@ pub(super) fn union(ctx: &Context, forward: Memberships) -> Result<WeightedGraph
         indices,
         weights,
     })
-}
-
-/// The edges by their end: row starts, and (source << 32 | weight) sorted within each row.
-fn transpose(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>, Vec<u64>)> {
-    let (n, k) = (forward.n, forward.k);
-    let end_of = |edge: u64| (edge >> 32) as usize;
-    // How many edges end at each point, and then where the next of them goes.
-    let next: Vec<AtomicU64> = (0..n).map(|_| AtomicU64::new(0)).collect();
-    // Ends are all over the memory, and asked for ahead.
-    let expect = |edges: &[u64], at: usize| {
-        if let Some(&later) = edges.get(at + LATER) {
-            prefetch_at(next.as_ptr(), &[end_of(later) as u32]);
-        }
-    };
-    forward.edges.par_chunks(ROWS * k).try_for_each(|edges| {
-        ctx.cancel().check()?;
-        for (at, &edge) in edges.iter().enumerate() {
-            expect(edges, at);
-            next[end_of(edge)].fetch_add(1, Ordering::Relaxed);
-        }
-        Ok::<_, cellmill_engine::Error>(())
-    })?;
-    let mut starts = vec![0u64; n + 1];
-    for (i, next) in next.iter().enumerate() {
-        starts[i + 1] = starts[i] + next.swap(starts[i], Ordering::Relaxed);
-    }
-
-    // Threads fill a row in any order; sorting each row afterwards makes the result the same.
-    let slots: Vec<AtomicU64> = (0..n * k).map(|_| AtomicU64::new(0)).collect();
-    forward
-        .edges
-        .par_chunks(ROWS * k)
-        .enumerate()
-        .try_for_each(|(task, edges)| {
-            ctx.cancel().check()?;
-            for (at, &edge) in edges.iter().enumerate() {
-                expect(edges, at);
-                let source = (task * ROWS + at / k) as u64;
-                let slot = next[end_of(edge)].fetch_add(1, Ordering::Relaxed);
-                slots[slot as usize].store(source << 32 | edge & 0xFFFF_FFFF, Ordering::Relaxed);
-            }
-            Ok::<_, cellmill_engine::Error>(())
-        })?;
-    drop(next);
-    let mut reverse: Vec<u64> = slots.into_iter().map(AtomicU64::into_inner).collect();
-    let mut rows = Vec::with_capacity(n.div_ceil(ROWS));
-    let mut left = &mut reverse[..];
-    for first in (0..n).step_by(ROWS) {
-        let last = (first + ROWS).min(n);
-        let here;
-        (here, left) = left.split_at_mut((starts[last] - starts[first]) as usize);
-        rows.push((first..last, here));
-    }
-    rows.into_par_iter().try_for_each(|(points, edges)| {
-        ctx.cancel().check()?;
-        let base = starts[points.start];
-        for i in points {
-            edges[(starts[i] - base) as usize..(starts[i + 1] - base) as usize].sort_unstable();
-        }
-        Ok::<_, cellmill_engine::Error>(())
-    })?;
-    Ok((starts, reverse))
 }
 
 /// Two rows sorted by neighbour, walked together.
