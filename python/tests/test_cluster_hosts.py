@@ -91,7 +91,9 @@ def test_three_hosts_and_one_that_lacks_the_file(hosts, path):
     cm.settings.engine = None
     for name in ("one", "two", "three"):
         hosts.worker(name)
+    until = time.monotonic() + 60
     while not hosts.file.exists():
+        assert time.monotonic() < until, "the scheduler did not write its file"
         time.sleep(0.05)
     with Client(scheduler_file=str(hosts.file)) as client:
         client.wait_for_workers(3, timeout=60)
