@@ -230,6 +230,7 @@ pub(super) struct Side<'a> {
     pub(super) limits: &'a [i32; PANEL],
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Side<'_> {
     /// Where the pairs of coordinates of each point begin; the next two are 32 pairs further.
     #[inline(always)]
