@@ -1,17 +1,19 @@
 """What the machine can do at most, beside what the stages of `cellmill run` take.
 
     python3 bench/limits.py [--cells 200000]        # a simulated atlas
-    python3 bench/limits.py --file atlas.h5ad
+    python3 bench/limits.py --file atlas.h5ad --memory 2.5G --repeat 3
 
 One after the other on the same file, in the page cache: memory bandwidth and multiply-adds (the
-example `limits`), the file's chunks inflated by libdeflate on both cores and nothing else (the
-example `decode`), the same numbers read by h5py, and `cellmill run`. For each stage the work that
-it cannot do without, by its sizes, and how long that would take at the machine's limit. Rows are
-merged into bench/results/limits.json, and limits.md is made of all that is there. Linux only.
+example `limits`), the same numbers read by h5py, then, as often as is asked, the file's chunks
+inflated by libdeflate on both cores and nothing else (the example `decode`) and `cellmill run`;
+medians are reported. For each stage the work that it cannot do without, by its sizes, and how long
+that would take at the machine's limit. Rows are merged into bench/results/limits.json, and
+limits.md is made of all that is there. Linux only.
 """
 
 import argparse
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -58,6 +60,9 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--cells", type=int, default=200_000, help="cells of a simulated atlas")
     parser.add_argument("--file", type=Path, help="an h5ad with CSR counts, in place of that")
     parser.add_argument("--matrix", default="raw/X", help="where the counts of the file are")
+    parser.add_argument("--memory", default="4G", help="cellmill's budget")
+    parser.add_argument("--with-x", action="store_true", help="X and the counts are written too")
+    parser.add_argument("--repeat", type=int, default=1, help="runs; medians are reported")
     parser.add_argument("--work", type=Path, default=ROOT / ".tools" / "bench")
     return parser.parse_args()
 
@@ -75,18 +80,17 @@ def inflating(atlas: Path, matrix: str) -> dict:
     return next(row for row in rows if row["threads"] == THREADS)
 
 
-def stages(atlas: Path, folder: Path) -> tuple[dict[str, float], float, Path]:
-    """Seconds of each stage of a run, of the whole, and the result."""
-    run = measure.run(cellmill_command(atlas, emptied(folder)), folder / "log.txt", TIMEOUT)
+def stages(command: list, folder: Path) -> tuple[dict[str, float], measure.Run]:
+    """Seconds of each stage of a run, and of the whole."""
+    run = measure.run(command, folder / "log.txt", TIMEOUT)
     if run.status != "done":
-        sys.exit(f"cellmill run on {atlas}: {run.status}: {run.why}")
+        sys.exit(f"{command[2]}: cellmill run: {run.status}: {run.why}")
     events = lines(folder / "stages.jsonl")
-    found = {e["stage"]: e["seconds"] for e in events if e["event"] == "stage_finished"}
-    return found, run.wall, folder / "found.h5ad"
+    return {e["stage"]: e["seconds"] for e in events if e["event"] == "stage_finished"}, run
 
 
-def rows_of(taken: dict, shape: dict, limit: dict, inflate: dict, h5py: float) -> list[dict]:
-    """One row a stage: what bounds it, and the seconds at that bound."""
+def rows_of(taken: list[dict], shape: dict, limit: dict, inflate: dict, h5py: float) -> list[dict]:
+    """One row a stage: the seconds of each run, what bounds it, and the seconds at that bound."""
     cells, graph = shape["cells"], shape["graph"]
     read, copy = limit["memory read"], limit["memory copy"]
     flops = limit["f32 multiply-add"]
@@ -110,32 +114,44 @@ def rows_of(taken: dict, shape: dict, limit: dict, inflate: dict, h5py: float) -
         "umap": (f"reading {epochs:,.0f} GB of edges in {EPOCHS} epochs", epochs / read),
     }
     rows = []
-    for stage, seconds in taken.items():
+    for stage in taken[0]:
+        runs = [seconds[stage] for seconds in taken]
         whole = "umap: spectral" not in stage
         name = next((name for name in bounds if whole and stage.startswith(name)), None)
         bound, least = bounds[name] if name else ("", None)
-        rows.append({"stage": stage, "seconds": seconds, "bound": bound, "least": least})
+        rows.append({"stage": stage, "runs": runs, "bound": bound, "least": least})
     peer = f"h5py, the same numbers ({gigabytes / h5py:.2f} GB/s)"
-    return [*rows, {"stage": peer, "seconds": h5py, "bound": inflated[0], "least": inflated[1]}]
+    return [*rows, {"stage": peer, "runs": [h5py], "bound": inflated[0], "least": inflated[1]}]
 
 
-def markdown(runs: list[dict]) -> str:
-    parts = ["# Stages and limits\n\nMade by `python3 bench/limits.py`.\n"]
-    for run in runs:
+def spread(values: list[float], digits: int) -> str:
+    """The median, and the least and most of several."""
+    shown = number(statistics.median(values), digits)
+    if len(values) == 1:
+        return shown
+    return f"{shown} ({number(min(values), digits)} to {number(max(values), digits)})"
+
+
+def markdown(measured: list[dict]) -> str:
+    parts = ["# Stages and limits\n\nMade by `python3 bench/limits.py`. Medians of several runs.\n"]
+    for run in measured:
         limits = ", ".join(f"{name} {value:,.1f}" for name, value in run["limits"].items())
+        with_x = ", X and the counts written" if run["with_x"] else ""
+        cpu, peak = (statistics.median(run[key]) for key in ("cpu", "peak_gb"))
         parts.append(
-            f"\n## {run['cells']:,} cells, {run['entries']:,} entries\n\n"
-            f"`{run['atlas']}`; {run['machine']['processor']}, {THREADS} threads, "
-            f"{run['machine']['date']}. In all {run['total']:.1f} s.\n\n"
+            f"\n## {run['cells']:,} cells, {run['entries']:,} entries{with_x}\n\n"
+            f"`{run['atlas']}`, `--memory {run['memory']}`; {run['machine']['processor']}, "
+            f"{THREADS} threads, {run['machine']['date']}. Runs: {len(run['wall'])}. In all "
+            f"{spread(run['wall'], 1)} s, {cpu:,.0f} CPU seconds, {peak:.2f} GB.\n\n"
             f"The machine, GB/s of memory and GFLOP/s: {limits}.\n\n"
         )
         body = [
             [
                 row["stage"],
-                number(row["seconds"], 1),
+                spread(row["runs"], 1),
                 row["bound"],
                 number(row["least"], 2),
-                number(row["least"] and row["seconds"] / row["least"], 2),
+                number(row["least"] and statistics.median(row["runs"]) / row["least"], 2),
             ]
             for row in run["rows"]
         ]
@@ -150,25 +166,39 @@ def main() -> None:
         options.work / f"atlas-{options.cells}.h5ad", options.cells, GENES
     )
     python = environment("scanpy", options.work)
+    folder = emptied(options.work / "runs" / atlas.stem / "limits")
+    command = cellmill_command(atlas, folder, options.memory, options.with_x)
     limit = machine_limits()
     cached(atlas)
-    inflate = inflating(atlas, options.matrix)
-    cached(atlas)
     h5py = float(call([python, "-c", H5PY, atlas, options.matrix], TIMEOUT))
-    cached(atlas)
-    taken, total, result = stages(atlas, options.work / "runs" / atlas.stem / "limits")
-    shape = json.loads(call([python, "-c", DESCRIBE, result], TIMEOUT))
+    inflated, taken, wholes = [], [], []
+    for _ in range(options.repeat):
+        cached(atlas)
+        inflated.append(inflating(atlas, options.matrix))
+        cached(atlas)
+        seconds, whole = stages(command, emptied(folder))
+        taken.append(seconds)
+        wholes.append(whole)
+    times = [row["inflate seconds"] for row in inflated]
+    inflate = inflated[0] | {"inflate seconds": statistics.median(times)}
+    shape = json.loads(call([python, "-c", DESCRIBE, folder / "found.h5ad"], TIMEOUT))
     run = {
         "atlas": atlas.name,
+        "with_x": options.with_x,
+        "memory": options.memory,
         "cells": shape["cells"],
         "entries": inflate["entries"],
-        "total": total,
+        "wall": [round(whole.wall, 2) for whole in wholes],
+        "cpu": [round(whole.cpu, 1) for whole in wholes],
+        "peak_gb": [round(whole.peak / 1e9, 3) for whole in wholes],
         "limits": limit,
         "rows": rows_of(taken, shape, limit, inflate, h5py),
         "machine": results.machine(),
     }
     path = RESULTS / "limits.json"
-    runs = results.merge(path, [run], ("atlas",), lambda row: row["cells"])
+    runs = results.merge(
+        path, [run], ("atlas", "with_x"), lambda row: (row["cells"], row["with_x"])
+    )
     (RESULTS / "limits.md").write_text(markdown(runs))
     print(markdown([run]))
 

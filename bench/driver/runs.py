@@ -110,21 +110,11 @@ def warm_up(tool: Tool, python: Path, small, work: Path, timeout: float) -> None
         stamp.touch()
 
 
-def cellmill_command(atlas: Path, folder: Path) -> list:
+def cellmill_command(atlas: Path, folder: Path, memory="4G", with_x=False) -> list:
     result, events = folder / "found.h5ad", folder / "stages.jsonl"
-    limits = ["--threads", THREADS, "--memory", "4G"]
-    return [
-        cellmill(),
-        "run",
-        atlas,
-        "-o",
-        result,
-        "--write-x",
-        "none",
-        *limits,
-        "--events",
-        events,
-    ]
+    limits = ["--threads", THREADS, "--memory", memory]
+    what = [] if with_x else ["--write-x", "none"]
+    return [cellmill(), "run", atlas, "-o", result, *what, *limits, "--events", events]
 
 
 def cellmill_version() -> str:

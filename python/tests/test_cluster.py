@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import anndata as ad
@@ -90,12 +91,18 @@ def client(three):
     three.run(parts.speed_up)
 
 
-@pytest.fixture
-def doomed():
-    """Workers of a test that kills one: no later test waits for its return."""
-    with start(3) as cluster, Client(cluster) as client:
-        client.wait_for_workers(3, timeout=60)
-        yield client
+@contextmanager
+def doomed(n_workers):
+    """The client of workers of whom one will be killed: no later test waits for its return."""
+    cluster = start(n_workers)
+    try:
+        with Client(cluster) as client:
+            client.wait_for_workers(n_workers, timeout=60)
+            yield client
+    finally:
+        # A worker that is just starting may hold up the end; it goes with this process.
+        with suppress(TimeoutError):
+            cluster.close(timeout=60)
 
 
 def tasks_seen(client):
@@ -243,17 +250,18 @@ def again(adata, step):
 @pytest.mark.parametrize(
     "step", ["hvg-span", "pca-gram", "pca-project", "neighbors-cells", "neighbors-pull"]
 )
-def test_a_killed_worker_changes_nothing(doomed, analysed, big, expected, step, monkeypatch):
+def test_a_killed_worker_changes_nothing(analysed, big, expected, step, monkeypatch):
     # Points that are scattered, as those of a large atlas are.
     monkeypatch.setattr(_neighbors, "_SMALL", 0)
     adata = analysed.copy()
-    assert kill_while(doomed, step, lambda: again(adata, step)) == expected[big]
+    with doomed(3) as client:
+        assert kill_while(client, step, lambda: again(adata, step)) == expected[big]
 
 
 def test_the_only_worker_killed_with_the_points(analysed, big, expected, monkeypatch):
     monkeypatch.setattr(_neighbors, "_SMALL", 0)
     adata = analysed.copy()
-    with start(1) as cluster, Client(cluster) as client:
+    with doomed(1) as client:
         call = partial(again, adata, "neighbors")
         assert kill_while(client, "neighbors-cells", call) == expected[big]
 
@@ -276,26 +284,30 @@ def test_a_late_worker_is_used(path):
 def test_an_interrupted_client_leaves_nothing(client, path):
     adata = cm.read_h5ad(path, block_rows=BLOCK_ROWS)
     client.run(parts.make_endless)
+    over, ran = threading.Event(), []
 
     def interrupt():
         # Where nothing ever runs, the call is ended all the same.
         until = time.monotonic() + 60
-        while not busy(client) and time.monotonic() < until:
+        while not busy(client) and time.monotonic() < until and not over.is_set():
             time.sleep(0.02)
-        time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGINT)
+        if not over.wait(0.3):
+            ran.extend(busy(client))
+            os.kill(os.getpid(), signal.SIGINT)
 
     hand = threading.Thread(target=interrupt)
     hand.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             cm.pp.normalize_total(adata, inplace=False)
+        assert ran
         until = time.monotonic() + 2
         while (left := busy(client)) and time.monotonic() < until:
             time.sleep(0.05)
         assert left == []
         assert client.run_on_scheduler(ours) == []
     finally:
+        over.set()
         hand.join()
 
 

@@ -53,6 +53,8 @@ class Hosts:
             1,
             "--memory-limit",
             "2GiB",
+            "--death-timeout",
+            60,
             "--no-nanny",
             "--no-dashboard",
             **options,

@@ -149,8 +149,8 @@ fn equals_the_plain_loops() {
 
 #[test]
 fn is_symmetric_and_the_same_for_any_number_of_threads() {
-    // More points than one task takes, so that tasks do run side by side.
-    let (n, k) = (9_000, 14);
+    // More points than one task takes, and than one block of ends has: tasks do run side by side.
+    let (n, k) = (20_000, 8);
     let mut indices = Vec::new();
     for i in 0..n {
         indices.extend((1..=k).map(|step| ((i + step * step) % n) as u32));

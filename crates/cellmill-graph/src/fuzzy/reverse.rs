@@ -5,7 +5,7 @@ use super::bandwidth::Memberships;
 use cellmill_engine::{Context, Result};
 use rayon::prelude::*;
 
-/// Points whose edges one task takes up; a number below it is so many bits of an edge.
+/// Most points whose edges one task takes up; a number below it is so many bits of an edge.
 const STARTS: usize = 1 << STARTS_BITS;
 const STARTS_BITS: u32 = 16;
 /// Points that make a block of ends: so few that the edges that end there fit the cache of a core.
@@ -18,7 +18,14 @@ pub(super) fn reversed_bytes(n: u64, edges: u64) -> u64 {
 
 /// Bytes of the edges by blocks of ends, which [`reversed`] holds too while it works.
 pub(super) fn sorting_bytes(n: u64, edges: u64) -> u64 {
-    8 * edges + 28 * n.div_ceil(STARTS as u64) * n.div_ceil(ENDS as u64)
+    let tasks = n.div_ceil(starts_of_a_task(n as usize) as u64);
+    8 * edges + 24 * tasks * n.div_ceil(ENDS as u64)
+}
+
+/// Points whose edges one task of `n` points takes up: few where all are few, so that every core has
+/// some.
+fn starts_of_a_task(n: usize) -> usize {
+    n.div_ceil(64).next_power_of_two().clamp(1 << 12, STARTS)
 }
 
 /// The edges by their end: row starts, and (start << 32 | bits of the weight), which increase within
@@ -33,20 +40,22 @@ pub(super) fn reversed(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>
 
     // How many edges go from each task's points to each block.
     let blocks = n.div_ceil(ENDS);
-    let tasks = || forward.edges.par_chunks(STARTS * k);
+    let starts = starts_of_a_task(n);
+    let tasks = || forward.edges.par_chunks(starts * k);
     let counts = tasks().map(|edges| {
         ctx.cancel().check()?;
-        let mut counts = vec![0u32; blocks];
+        let mut counts = vec![0u64; blocks];
         for &edge in edges {
             counts[end_of(edge) / ENDS] += 1;
         }
         Ok(counts)
     });
-    let counts: Vec<Vec<u32>> = counts.collect::<Result<_>>()?;
+    let counts: Vec<Vec<u64>> = counts.collect::<Result<_>>()?;
 
     // Block by block, and within a block task by task: edges stay in the order of their starts.
     let mut sorted = vec![0u64; edges];
-    let mut places: Vec<Vec<&mut [u64]>> = counts.iter().map(|_| Vec::new()).collect();
+    let mut places: Vec<Vec<&mut [u64]>> =
+        (counts.iter().map(|_| Vec::with_capacity(blocks))).collect();
     let mut left = &mut sorted[..];
     for block in 0..blocks {
         for (places, counts) in places.iter_mut().zip(&counts) {
@@ -62,6 +71,7 @@ pub(super) fn reversed(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>
             for &edge in edges {
                 let end = end_of(edge);
                 let packed = ((end % ENDS) as u64) << STARTS_BITS | start;
+                // There is one: the same edges were counted.
                 if let Some(place) = places[end / ENDS].next() {
                     *place = packed << 32 | edge & 0xFFFF_FFFF;
                 }
@@ -76,7 +86,7 @@ pub(super) fn reversed(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>
     let mut of_blocks = Vec::with_capacity(blocks);
     let mut first = 0u64;
     for (block, row_starts) in row_starts[..n].chunks_mut(ENDS).enumerate() {
-        let length: u64 = counts.iter().map(|counts| u64::from(counts[block])).sum();
+        let length: u64 = counts.iter().map(|counts| counts[block]).sum();
         let (from, to);
         (from, from_left) = from_left.split_at(length as usize);
         (to, to_left) = to_left.split_at_mut(length as usize);
@@ -100,7 +110,7 @@ pub(super) fn reversed(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>
             for (task, counts) in counts.iter().enumerate() {
                 let here;
                 (here, left) = left.split_at(counts[block] as usize);
-                let base = (task * STARTS) as u64;
+                let base = (task * starts) as u64;
                 for &edge in here {
                     let start = base + (edge >> 32) % STARTS as u64;
                     let next = &mut next[end_of(edge)];
