@@ -31,6 +31,15 @@ fn starts_of_a_task(n: usize) -> usize {
 /// The edges by their end: row starts, and (start << 32 | bits of the weight), which increase within
 /// each row.
 pub(super) fn reversed(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>, Vec<u64>)> {
+    in_tasks_of(ctx, forward, starts_of_a_task(forward.n))
+}
+
+/// [`reversed`], by tasks of so many points, at most [`STARTS`].
+fn in_tasks_of(
+    ctx: &Context,
+    forward: &Memberships,
+    starts: usize,
+) -> Result<(Vec<u64>, Vec<u64>)> {
     let (n, k, edges) = (forward.n, forward.k, forward.edges.len());
     let bytes = sorting_bytes(n as u64, edges as u64);
     let _memory = ctx
@@ -40,7 +49,6 @@ pub(super) fn reversed(ctx: &Context, forward: &Memberships) -> Result<(Vec<u64>
 
     // How many edges go from each task's points to each block.
     let blocks = n.div_ceil(ENDS);
-    let starts = starts_of_a_task(n);
     let tasks = || forward.edges.par_chunks(starts * k);
     let counts = tasks().map(|edges| {
         ctx.cancel().check()?;
@@ -150,7 +158,12 @@ mod tests {
             }
         }
         expected.sort_by_key(|&(end, edge)| (end, edge >> 32));
-        for threads in [1, 3] {
+        // The tasks that so many points have, and the largest.
+        for (threads, starts_of_task) in [
+            (1, starts_of_a_task(n)),
+            (3, starts_of_a_task(n)),
+            (3, STARTS),
+        ] {
             let ctx = Context::quiet(threads).unwrap();
             let forward = Memberships {
                 n,
@@ -158,12 +171,17 @@ mod tests {
                 edges: edges.clone(),
                 _memory: ctx.budget().reserve(0, "").unwrap(),
             };
-            let (starts, found) = ctx.pool().install(|| reversed(&ctx, &forward)).unwrap();
+            let (starts, found) = (ctx.pool())
+                .install(|| in_tasks_of(&ctx, &forward, starts_of_task))
+                .unwrap();
             let rows = (0..n).flat_map(|end| {
                 let row = starts[end] as usize..starts[end + 1] as usize;
                 found[row].iter().map(move |&edge| (end, edge))
             });
-            assert!(rows.eq(expected.iter().copied()), "{threads} threads");
+            assert!(
+                rows.eq(expected.iter().copied()),
+                "{threads} threads, tasks of {starts_of_task}"
+            );
             assert_eq!(starts[n] as usize, n * k);
         }
     }
